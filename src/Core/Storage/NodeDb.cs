@@ -1,0 +1,52 @@
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Infrastructure;
+using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
+
+namespace Gongzhi.Core.Storage;
+
+/// <summary>A module's share of the state model. Registered as a singleton; each module maps its own entities and no one else's.</summary>
+public interface IModelPart
+{
+    void Build(ModelBuilder model);
+}
+
+/// <summary>
+/// The node's state in SQL: everything that changes (catalog, parties, grants, postures, identity). Records in bulk are not
+/// here, see <c>Records</c>. Save through <see cref="NodeWriter"/> only: SQLite has one writer, and audited state must be saved with its ledger entry.
+/// </summary>
+public sealed class NodeDb(DbContextOptions<NodeDb> options, IEnumerable<IModelPart> parts) : DbContext(options)
+{
+    private readonly IModelPart[] _parts = [.. parts.OrderBy(p => p.GetType().FullName, StringComparer.Ordinal)];
+
+    internal string PartsKey => string.Join('|', _parts.Select(p => p.GetType().FullName));
+
+    protected override void OnModelCreating(ModelBuilder modelBuilder)
+    {
+        foreach (var part in _parts)
+            part.Build(modelBuilder);
+    }
+
+    protected override void ConfigureConventions(ModelConfigurationBuilder configurationBuilder)
+    {
+        // Times are microseconds UTC everywhere, so that order in SQL is order in time on every store.
+        configurationBuilder.Properties<DateTimeOffset>().HaveConversion<MicrosecondsConverter>();
+    }
+
+    internal sealed class MicrosecondsConverter() : ValueConverter<DateTimeOffset, long>(
+        t => Microseconds.From(t), m => Microseconds.ToTime(m));
+}
+
+/// <summary>The model depends on which parts are registered; two hosts in one process (tests) must not share a cached model.</summary>
+internal sealed class PartsModelCacheKeyFactory : IModelCacheKeyFactory
+{
+    public object Create(DbContext context, bool designTime) => (context.GetType(), (context as NodeDb)?.PartsKey, designTime);
+}
+
+/// <summary>The one representation of a moment: microseconds since 1970-01-01T00:00:00Z.</summary>
+public static class Microseconds
+{
+    public static long From(DateTimeOffset time) => (time.UtcTicks - DateTimeOffset.UnixEpoch.Ticks) / TimeSpan.TicksPerMicrosecond;
+
+    public static DateTimeOffset ToTime(long microseconds) =>
+        DateTimeOffset.UnixEpoch.AddTicks(microseconds * TimeSpan.TicksPerMicrosecond);
+}

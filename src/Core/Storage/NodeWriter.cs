@@ -1,0 +1,223 @@
+using System.Threading.Channels;
+using Microsoft.Data.Sqlite;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Logging;
+
+namespace Gongzhi.Core.Storage;
+
+/// <summary>
+/// The one writer. Every durable change is a piece of work run here, one after another on one connection; the works that are
+/// waiting when a transaction is about to commit join it (group commit), each under its own savepoint, so that one
+/// fsync serves many callers and a failing work takes nobody with it. A caller is answered only after COMMIT returned.
+/// </summary>
+public sealed class NodeWriter : IAsyncDisposable
+{
+    /// <summary>Works joined into one commit at most: bounds both the wait of the first and the memory of the journal.</summary>
+    public const int GroupSizeMax = 2_048;
+
+    /// <summary>Works waiting before callers are told to try again.</summary>
+    public const int QueueMax = 65_536;
+
+    private readonly Channel<Work> _queue = Channel.CreateBounded<Work>(new BoundedChannelOptions(QueueMax) { SingleReader = true });
+    private readonly Func<NodeDb> _openContext;
+    private readonly ILogger<NodeWriter> _log;
+    private readonly string _connectionString;
+    private readonly Task _loop;
+    private Exception? _broken;
+
+    public NodeWriter(World world, Func<NodeDb> openContext, ILogger<NodeWriter> log)
+    {
+        _openContext = openContext;
+        _log = log;
+        _connectionString = NodeDatabase.ConnectionString(world);
+        _loop = Task.Run(RunAsync);
+    }
+
+    /// <summary>Set once a commit's outcome became unknown; the node must be restarted, nothing is accepted until then.</summary>
+    public Exception? Broken => _broken;
+
+    /// <summary>Runs <paramref name="work"/> inside the next group transaction and completes after it is durable.</summary>
+    /// <remarks>The work must not touch anything but the connection: it runs on the writer's thread and holds up everyone.</remarks>
+    public async Task<T> RunAsync<T>(Func<WriteScope, T> work, CancellationToken cancel = default)
+    {
+        var item = new Work<T>(work);
+        await EnqueueAsync(item, cancel).ConfigureAwait(false);
+        return await item.Done.Task.ConfigureAwait(false);
+    }
+
+    public Task RunAsync(Action<WriteScope> work, CancellationToken cancel = default) =>
+        RunAsync(scope => { work(scope); return true; }, cancel);
+
+    /// <summary>Runs <paramref name="change"/> on a fresh <see cref="NodeDb"/> bound to the group's transaction and saves it.</summary>
+    public Task<T> ChangeAsync<T>(Func<NodeDb, WriteScope, T> change, CancellationToken cancel = default) =>
+        RunAsync(scope =>
+        {
+            using var db = _openContext();
+            db.Database.SetDbConnection(scope.Connection);
+            db.Database.UseTransaction(scope.Transaction);
+            var result = change(db, scope);
+            db.SaveChanges();
+            return result;
+        }, cancel);
+
+    public async ValueTask DisposeAsync()
+    {
+        _queue.Writer.TryComplete();
+        await _loop.ConfigureAwait(false);
+    }
+
+    private async ValueTask EnqueueAsync(Work item, CancellationToken cancel)
+    {
+        if (_broken is not null)
+            throw new WriterStoppedException(_broken);
+        try
+        {
+            await _queue.Writer.WriteAsync(item, cancel).ConfigureAwait(false);
+        }
+        catch (ChannelClosedException)
+        {
+            throw new WriterStoppedException(_broken ?? new ObjectDisposedException(nameof(NodeWriter)));
+        }
+    }
+
+    private async Task RunAsync()
+    {
+        SqliteConnection? connection = null;
+        var group = new List<Work>(GroupSizeMax);
+        try
+        {
+            while (await _queue.Reader.WaitToReadAsync().ConfigureAwait(false))
+            {
+                try
+                {
+                    connection ??= NodeDatabase.OpenConnection(_connectionString);
+                    RunGroup(connection, group);
+                }
+                catch (Exception e)
+                {
+                    // The transaction never began or COMMIT itself failed. SQLite rolls back a failed commit, so nothing was kept and
+                    // everyone in the group is told to try again; the connection is not trusted further.
+                    _log.LogError(e, "A group of {Count} changes could not be committed; nothing of it was kept", group.Count);
+                    foreach (var work in group)
+                        work.Fail(new StoreUnavailableException(e));
+                    connection?.Dispose();
+                    connection = null;
+                    if (group.Count == 0 && _queue.Reader.TryRead(out var head))
+                        head.Fail(new StoreUnavailableException(e));
+                }
+                finally
+                {
+                    group.Clear();
+                }
+            }
+        }
+        catch (Exception e)
+        {
+            _broken = e;
+            _queue.Writer.TryComplete(e);
+            _log.LogCritical(e, "The writer stopped");
+        }
+        finally
+        {
+            while (_queue.Reader.TryRead(out var rest))
+                rest.Fail(new WriterStoppedException(_broken ?? new ObjectDisposedException(nameof(NodeWriter))));
+            connection?.Dispose();
+        }
+    }
+
+    private void RunGroup(SqliteConnection connection, List<Work> group)
+    {
+        using var transaction = connection.BeginTransaction(deferred: false);
+        var scope = new WriteScope(connection, transaction);
+        while (group.Count < GroupSizeMax && _queue.Reader.TryRead(out var work))
+        {
+            group.Add(work);
+            transaction.Save("work");
+            var mark = scope.Mark();
+            try
+            {
+                work.Run(scope);
+                transaction.Release("work");
+            }
+            catch (Exception e)
+            {
+                transaction.Rollback("work");
+                transaction.Release("work");
+                scope.Reset(mark);
+                work.Refuse(e);
+            }
+        }
+        transaction.Commit();
+        scope.Committed();
+        foreach (var work in group)
+            work.Complete();
+    }
+
+    private abstract class Work
+    {
+        public abstract void Run(WriteScope scope);
+        public abstract void Refuse(Exception e);
+        public abstract void Complete();
+        public abstract void Fail(Exception e);
+    }
+
+    private sealed class Work<T>(Func<WriteScope, T> body) : Work
+    {
+        private T _result = default!;
+        private Exception? _refused;
+
+        public TaskCompletionSource<T> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public override void Run(WriteScope scope) => _result = body(scope);
+
+        public override void Refuse(Exception e) => _refused = e;
+
+        public override void Complete()
+        {
+            if (_refused is null)
+                Done.TrySetResult(_result);
+            else
+                Done.TrySetException(_refused);
+        }
+
+        public override void Fail(Exception e) => Done.TrySetException(e);
+    }
+}
+
+/// <summary>What a piece of work may use: the writer's connection, its transaction, and callbacks for after the commit.</summary>
+public sealed class WriteScope(SqliteConnection connection, SqliteTransaction transaction)
+{
+    private readonly List<Action> _afterCommit = [];
+
+    public SqliteConnection Connection { get; } = connection;
+    public SqliteTransaction Transaction { get; } = transaction;
+
+    /// <summary>Runs after the commit, on the writer's thread, before callers are answered: for publishing in-memory snapshots.</summary>
+    public void AfterCommit(Action action) => _afterCommit.Add(action);
+
+    /// <summary>A command in this transaction.</summary>
+    public SqliteCommand Command(string sql)
+    {
+        var command = Connection.CreateCommand();
+        command.Transaction = Transaction;
+        command.CommandText = sql;
+        return command;
+    }
+
+    internal int Mark() => _afterCommit.Count;
+
+    internal void Reset(int mark) => _afterCommit.RemoveRange(mark, _afterCommit.Count - mark);
+
+    internal void Committed()
+    {
+        foreach (var action in _afterCommit)
+            action();
+    }
+}
+
+/// <summary>The store cannot take the change now (disk full, locked); nothing was kept and trying again is right.</summary>
+public sealed class StoreUnavailableException(Exception inner)
+    : Exception("The store cannot take changes at the moment; nothing was kept.", inner);
+
+/// <summary>The writer has stopped after a broken invariant; only a restart, with its checks, goes on.</summary>
+public sealed class WriterStoppedException(Exception inner) : Exception("The node has stopped writing and must be restarted.", inner);

@@ -1,0 +1,38 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace Gongzhi.Core;
+
+/// <summary>What kind of universe of facts a node serves. A drill and a test never count as the real one.</summary>
+public enum WorldKind { Real, Drill, Test }
+
+/// <summary>
+/// One universe of facts. Everything that could let two universes meet on one machine hangs on it: the data directory, the
+/// cookie and data-protection names, the ledger's origin, and whether anything may leave. Two worlds never share any of these.
+/// </summary>
+public sealed record World
+{
+    /// <summary>Lower-case letters, digits and hyphens; part of cookie names and of the ledger origin.</summary>
+    [RegularExpression("^[a-z][a-z0-9-]{0,31}$")]
+    public required string Name { get; init; }
+
+    public required WorldKind Kind { get; init; }
+
+    /// <summary>Absolute path of the directory that holds everything this world owns.</summary>
+    public required string DataDirectory { get; init; }
+
+    /// <summary>The ledger origin line; unique to the world, fixed at its first start.</summary>
+    public required string LedgerOrigin { get; init; }
+
+    public string DatabasePath => Path.Combine(DataDirectory, "node.db");
+    public string SegmentDirectory => Path.Combine(DataDirectory, "segments");
+    public string LedgerDirectory => Path.Combine(DataDirectory, "ledger");
+    public string SpoolDirectory => Path.Combine(DataDirectory, "spool");
+    public string RejectDirectory => Path.Combine(DataDirectory, "rejects");
+    public string KeyDirectory => Path.Combine(DataDirectory, "keys");
+
+    /// <summary>Cookies ignore ports, so their names carry the world.</summary>
+    public string CookieName(string purpose) => $"gz.{Name}.{purpose}";
+
+    /// <summary>Only the real world may send anything outside (e-mail, peers, alerts).</summary>
+    public bool MayReachOut => Kind == WorldKind.Real;
+}
