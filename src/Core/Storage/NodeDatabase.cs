@@ -28,6 +28,14 @@ public static class NodeDatabase
         return connection;
     }
 
+    /// <summary>Opens a pooled connection for reading; in WAL mode readers never wait for the writer.</summary>
+    public static SqliteConnection OpenReader(World world)
+    {
+        var connection = new SqliteConnection(ConnectionString(world));
+        connection.Open();
+        return connection;
+    }
+
     public static void Configure(DbContextOptionsBuilder options, World world) =>
         options.UseSqlite(ConnectionString(world))
             .ReplaceService<IModelCacheKeyFactory, PartsModelCacheKeyFactory>();

@@ -18,6 +18,9 @@ public sealed class NodeDb(DbContextOptions<NodeDb> options, IEnumerable<IModelP
 {
     private readonly IModelPart[] _parts = [.. parts.OrderBy(p => p.GetType().FullName, StringComparer.Ordinal)];
 
+    /// <summary>The party on whose behalf this unit of work changes audited state; saving audited state without one is refused.</summary>
+    public string? Author { get; set; }
+
     internal string PartsKey => string.Join('|', _parts.Select(p => p.GetType().FullName));
 
     protected override void OnModelCreating(ModelBuilder modelBuilder)

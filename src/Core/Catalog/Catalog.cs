@@ -1,0 +1,112 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using Gongzhi.Core.Parties;
+using Gongzhi.Core.Storage;
+using Microsoft.EntityFrameworkCore;
+
+namespace Gongzhi.Core.Catalog;
+
+/// <summary>All datasets of the node, held in memory and replaced after each commit; definitions are changed here alone.</summary>
+public sealed class Catalog(World world, NodeWriter writer, TimeProvider clock)
+{
+    private volatile ImmutableSortedDictionary<string, Dataset> _datasets = ImmutableSortedDictionary.Create<string, Dataset>(StringComparer.Ordinal);
+    private volatile ImmutableDictionary<(string, int), Dataset> _versions = ImmutableDictionary<(string, int), Dataset>.Empty;
+
+    /// <summary>Raised after a definition changed, on the writer's thread.</summary>
+    public event Action<Dataset>? Changed;
+
+    public IEnumerable<Dataset> All => _datasets.Values;
+
+    public Dataset? Find(string id) => _datasets.GetValueOrDefault(id);
+
+    /// <summary>A dataset as it was defined at a version; rows are decoded by the version they were written under.</summary>
+    public Dataset? Find(string id, int version) => _versions.GetValueOrDefault((id, version));
+
+    public Dataset? Find(long number) => _datasets.Values.FirstOrDefault(d => d.Number == number);
+
+    /// <summary>Reads every definition from SQL.</summary>
+    public void Open()
+    {
+        using var connection = NodeDatabase.OpenReader(world);
+        using var command = connection.CreateCommand();
+        command.CommandText = """
+            SELECT d.id, d.number, d.version, v.version, v.definition
+            FROM dataset d JOIN dataset_version v ON v.dataset = d.id
+            """;
+        using var reader = command.ExecuteReader();
+        while (reader.Read())
+        {
+            using var json = JsonDocument.Parse(reader.GetString(4));
+            var parsed = DatasetJson.Parse(json.RootElement, reader.GetString(0), null, reader.GetInt32(3), reader.GetInt64(1));
+            Keep(parsed.Ok ? parsed.Value : throw new InvalidDataException($"The stored definition of {reader.GetString(0)} cannot be read: {parsed.Problem.Detail}"),
+                reader.GetInt32(3) == reader.GetInt32(2));
+        }
+    }
+
+    /// <summary>
+    /// Creates a dataset, or makes its next version if the change is compatible. Who may: a steward of the owning unit. An equal definition
+    /// changes nothing.
+    /// </summary>
+    /// <param name="expected">The version the caller last saw (If-Match), or null.</param>
+    public async Task<Result<PutOutcome>> PutAsync(Caller caller, string id, JsonElement definition, int? expected, CancellationToken cancel)
+    {
+        if (!caller.Has(Roles.Steward))
+            return Problem.Denied("dataset.stewardsOnly", "Only a steward of the owning unit can define a dataset.");
+        var parsed = DatasetJson.Parse(definition, id, caller.Units.Count > 0 ? caller.Units[0] : null);
+        if (!parsed.Ok)
+            return parsed.Problem;
+        if (!caller.Units.Contains(parsed.Value.Owner))
+            return Problem.Denied("dataset.notYourUnit", $"You hold no steward role in the unit {parsed.Value.Owner}.");
+        return await writer.ChangeAsync<Result<PutOutcome>>((db, scope) =>
+        {
+            db.Author = caller.Party;
+            var now = clock.GetUtcNow();
+            var state = db.Set<DatasetState>().SingleOrDefault(d => d.Id == id);
+            if (state is null)
+            {
+                if (expected is not null)
+                    return Problem.NotFound("dataset.unknown", "There is no dataset with this id.");
+                state = new DatasetState { Id = id, Owner = parsed.Value.Owner, Version = 1, Created = now, Changed = now };
+                db.Add(state);
+                db.Add(new DatasetVersionState { Dataset = id, Version = 1, Definition = DatasetJson.ToText(parsed.Value), Created = now });
+                db.SaveChanges();
+                var created = parsed.Value with { Number = state.Number };
+                scope.AfterCommit(() => Publish(created));
+                return new PutOutcome(created, Created: true);
+            }
+            var current = _datasets[id];
+            if (expected is not null && expected != state.Version)
+                return new Problem("dataset.changed", 412, "The dataset was changed by someone else since you read it; read it again.");
+            if (!caller.Units.Contains(current.Owner))
+                return Problem.Denied("dataset.notYourUnit", $"You hold no steward role in the unit {current.Owner}, which owns this dataset.");
+            var next = parsed.Value with { Number = current.Number, Version = current.Version };
+            if (DatasetJson.ToText(next) == DatasetJson.ToText(current))
+                return new PutOutcome(current, Created: false);
+            if (DatasetCompatibility.Obstacle(current, next) is { } obstacle)
+                return Problem.Conflict("dataset.incompatible", obstacle);
+            next = next with { Version = current.Version + 1 };
+            state.Version = next.Version;
+            state.Owner = next.Owner;
+            state.Changed = now;
+            db.Add(new DatasetVersionState { Dataset = id, Version = next.Version, Definition = DatasetJson.ToText(next), Created = now });
+            scope.AfterCommit(() => Publish(next));
+            return new PutOutcome(next, Created: false);
+        }, cancel).ConfigureAwait(false);
+    }
+
+    private void Publish(Dataset dataset)
+    {
+        Keep(dataset, current: true);
+        Changed?.Invoke(dataset);
+    }
+
+    private void Keep(Dataset dataset, bool current)
+    {
+        _versions = _versions.SetItem((dataset.Id, dataset.Version), dataset);
+        if (current)
+            _datasets = _datasets.SetItem(dataset.Id, dataset);
+    }
+}
+
+/// <summary>The definition as it now stands, and whether it is new.</summary>
+public sealed record PutOutcome(Dataset Dataset, bool Created);

@@ -1,0 +1,47 @@
+namespace Gongzhi.Core.Catalog;
+
+/// <summary>
+/// Which changes a dataset takes in place: those under which every row already kept still means what it meant and would
+/// still be accepted. Anything else is a new dataset.
+/// </summary>
+public static class DatasetCompatibility
+{
+    /// <summary>Answers why <paramref name="next"/> cannot follow <paramref name="current"/>, or null when it can.</summary>
+    public static string? Obstacle(Dataset current, Dataset next)
+    {
+        if (next.Fields.Count < current.Fields.Count)
+            return "Fields cannot be removed from a dataset; make a new one.";
+        for (var i = 0; i < current.Fields.Count; i++)
+        {
+            var (was, now) = (current.Fields[i], next.Fields[i]);
+            if (was.Name != now.Name)
+                return $"The field {was.Name} must keep its name and its position; new fields go at the end.";
+            if (was.Type != now.Type || was.Scale != now.Scale)
+                return $"The field {was.Name} must keep its type and scale.";
+            if (Tightened(was.Constraints, now.Constraints) || (now.ElementType != was.ElementType && now.ElementType is not null))
+                return $"The constraints of the field {was.Name} can be loosened but not tightened: rows already kept might break them.";
+        }
+        for (var i = current.Fields.Count; i < next.Fields.Count; i++)
+        {
+            if (next.Fields[i].Constraints.Required)
+                return $"The new field {next.Fields[i].Name} cannot be required: rows already kept do not have it.";
+        }
+        if (current.TimeField != next.TimeField || current.PlaceField != next.PlaceField || current.SubjectField != next.SubjectField)
+            return "The time, place and subject fields cannot change.";
+        if (!current.PrimaryKey.SequenceEqual(next.PrimaryKey))
+            return "The primary key cannot change.";
+        return current.Salted != next.Salted ? "Whether rows are salted (personal, or of class important or core) cannot change." : null;
+    }
+
+    private static bool Tightened(FieldConstraints was, FieldConstraints now) =>
+        (now.Required && !was.Required)
+        || (now.Unique && !was.Unique)
+        || (now.MinimumInt64 is { } min && !(was.MinimumInt64 >= min))
+        || (now.MaximumInt64 is { } max && !(was.MaximumInt64 <= max))
+        || (now.MinimumDouble is { } minDouble && !(was.MinimumDouble >= minDouble))
+        || (now.MaximumDouble is { } maxDouble && !(was.MaximumDouble <= maxDouble))
+        || (now.MinLength is { } minLength && !(was.MinLength >= minLength))
+        || (now.MaxLength is { } maxLength && !(was.MaxLength <= maxLength))
+        || (now.Pattern is not null && now.Pattern != was.Pattern)
+        || (now.Enum is not null && (was.Enum is null || was.Enum.Except(now.Enum).Any()));
+}

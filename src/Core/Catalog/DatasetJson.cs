@@ -1,0 +1,403 @@
+using System.Globalization;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Gongzhi.Core.Intake;
+
+namespace Gongzhi.Core.Catalog;
+
+/// <summary>
+/// A dataset's definition as JSON: a Frictionless Table Schema with our extensions (docs/contracts/http.md). Reading is strict about what
+/// we rely on and silent about properties of other tools, which are dropped.
+/// </summary>
+public static partial class DatasetJson
+{
+    public const int FieldsMax = 1_000;
+
+    private static readonly JsonSerializerOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>Reads a definition. <paramref name="owner"/> is used when the definition names none.</summary>
+    public static Result<Dataset> Parse(JsonElement json, string id, string? owner, int version = 1, long number = 0)
+    {
+        if (!IdPattern().IsMatch(id))
+            return Invalid("id", "A dataset id has 1 to 64 characters: a lower-case letter, then lower-case letters, digits or hyphens.");
+        if (json.ValueKind != JsonValueKind.Object || !json.TryGetProperty("schema", out var schema)
+            || schema.ValueKind != JsonValueKind.Object || !schema.TryGetProperty("fields", out var fieldsJson) || fieldsJson.ValueKind != JsonValueKind.Array)
+            return Invalid("schema.fields", "A definition needs a schema with a list of fields.");
+        if (fieldsJson.GetArrayLength() is 0 or > FieldsMax)
+            return Invalid("schema.fields", $"A dataset has 1 to {FieldsMax} fields.");
+        try
+        {
+            var missing = Texts(schema, "missingValues") ?? [""];
+            var zone = Text(json, "timeZone") ?? "Asia/Shanghai";
+            if (!TimeZoneInfo.TryFindSystemTimeZoneById(zone, out _))
+                return Invalid("timeZone", "The time zone is not known; use a name such as Asia/Shanghai.");
+            var fields = new List<Field>();
+            foreach (var f in fieldsJson.EnumerateArray())
+                fields.Add(ParseField(f, zone));
+            var dataset = new Dataset
+            {
+                Id = id,
+                Version = version,
+                Number = number,
+                Owner = Text(json, "owner") ?? owner ?? throw new Refusal("owner", "The dataset needs an owner: name a unit."),
+                Title = Localised(json, "title"),
+                Description = Localised(json, "description"),
+                Class = Choice(json, "class", DataClass.General, ("general", DataClass.General), ("important", DataClass.Important), ("core", DataClass.Core)),
+                Personal = json.TryGetProperty("personal", out var personal) && Boolean(personal, "personal"),
+                Sharing = Choice(json, "sharing", SharingMode.Conditional, ("none", SharingMode.None), ("conditional", SharingMode.Conditional), ("unconditional", SharingMode.Unconditional)),
+                Opening = Choice(json, "opening", OpeningMode.Closed, ("closed", OpeningMode.Closed), ("on-request", OpeningMode.OnRequest), ("open", OpeningMode.Open)),
+                TimeField = Text(json, "time"),
+                PlaceField = Text(json, "place"),
+                SubjectField = Text(json, "subject"),
+                TimeZone = zone,
+                Fields = fields,
+                PrimaryKey = PrimaryKey(schema),
+                MissingValues = missing,
+            };
+            return Check(dataset) is { } problem ? problem : dataset;
+        }
+        catch (Refusal refusal)
+        {
+            return Invalid(refusal.Path, refusal.Message);
+        }
+    }
+
+    /// <summary>The definition as JSON, in a fixed order, so that equal definitions are equal texts.</summary>
+    public static JsonObject ToJson(Dataset dataset)
+    {
+        var fields = new JsonArray();
+        foreach (var field in dataset.Fields)
+            fields.Add(FieldJson(field));
+        return new JsonObject
+        {
+            ["id"] = dataset.Id,
+            ["version"] = dataset.Version,
+            ["title"] = Localised(dataset.Title),
+            ["description"] = Localised(dataset.Description),
+            ["owner"] = dataset.Owner,
+            ["class"] = dataset.Class switch { DataClass.General => "general", DataClass.Important => "important", _ => "core" },
+            ["personal"] = dataset.Personal,
+            ["sharing"] = dataset.Sharing switch { SharingMode.None => "none", SharingMode.Conditional => "conditional", _ => "unconditional" },
+            ["opening"] = dataset.Opening switch { OpeningMode.Closed => "closed", OpeningMode.OnRequest => "on-request", _ => "open" },
+            ["time"] = dataset.TimeField,
+            ["place"] = dataset.PlaceField,
+            ["subject"] = dataset.SubjectField,
+            ["timeZone"] = dataset.TimeZone,
+            ["schema"] = new JsonObject
+            {
+                ["fields"] = fields,
+                ["primaryKey"] = new JsonArray([.. dataset.PrimaryKey.Select(k => JsonValue.Create(k))]),
+                ["missingValues"] = new JsonArray([.. dataset.MissingValues.Select(k => JsonValue.Create(k))]),
+            },
+        };
+    }
+
+    public static string ToText(Dataset dataset) => ToJson(dataset).ToJsonString(Writing);
+
+    private static JsonObject FieldJson(Field field)
+    {
+        var c = field.Constraints;
+        var constraints = new JsonObject();
+        if (c.Required)
+            constraints["required"] = true;
+        if (c.Unique)
+            constraints["unique"] = true;
+        if (c.MinimumInt64 is { } min)
+            constraints["minimum"] = LimitJson(field, min);
+        if (c.MaximumInt64 is { } max)
+            constraints["maximum"] = LimitJson(field, max);
+        if (c.MinimumDouble is { } minDouble)
+            constraints["minimum"] = minDouble;
+        if (c.MaximumDouble is { } maxDouble)
+            constraints["maximum"] = maxDouble;
+        if (c.MinLength is { } minLength)
+            constraints["minLength"] = minLength;
+        if (c.MaxLength is { } maxLength)
+            constraints["maxLength"] = maxLength;
+        if (c.Pattern is not null)
+            constraints["pattern"] = c.Pattern;
+        if (c.Enum is not null)
+            constraints["enum"] = new JsonArray([.. c.Enum.Select(v => JsonValue.Create(v))]);
+        var json = new JsonObject
+        {
+            ["name"] = field.Name,
+            ["type"] = TypeName(field.Type),
+        };
+        if (field.Type == FieldType.Decimal)
+            json["scale"] = field.Scale;
+        if (field.Title.Count > 0)
+            json["title"] = Localised(field.Title);
+        if (field.Description.Count > 0)
+            json["description"] = Localised(field.Description);
+        if (field.Element is not null)
+            json["element"] = field.Element;
+        if (field.ElementType is not null)
+            json["elementType"] = field.ElementType;
+        json["constraints"] = constraints;
+        return json;
+    }
+
+    /// <summary>The type's name in a Table Schema; <c>place</c> is ours.</summary>
+    public static string TypeName(FieldType type) => type switch
+    {
+        FieldType.Decimal or FieldType.Double => "number",
+        FieldType.DateTime => "datetime",
+        FieldType.YearMonth => "yearmonth",
+        _ => type.ToString().ToLowerInvariant(),
+    };
+
+    private static Field ParseField(JsonElement json, string zone)
+    {
+        if (json.ValueKind != JsonValueKind.Object || Text(json, "name") is not { } name)
+            throw new Refusal("schema.fields", "Each field needs a name.");
+        if (name.Length > 64 || name.Length == 0 || name[0] == '_' || name.Any(char.IsControl) || name != name.Trim())
+            throw new Refusal($"schema.fields.{name}", "A field name has 1 to 64 characters, no control characters, and does not begin with an underscore.");
+        var typeName = Text(json, "type") ?? "string";
+        var hasScale = json.TryGetProperty("scale", out var scaleJson) && scaleJson.ValueKind != JsonValueKind.Null;
+        var type = typeName switch
+        {
+            "string" => FieldType.String,
+            "integer" => FieldType.Integer,
+            "number" => hasScale ? FieldType.Decimal : FieldType.Double,
+            "boolean" => FieldType.Boolean,
+            "date" => FieldType.Date,
+            "datetime" => FieldType.DateTime,
+            "time" => FieldType.Time,
+            "year" => FieldType.Year,
+            "yearmonth" => FieldType.YearMonth,
+            "place" => FieldType.Place,
+            _ => throw new Refusal($"schema.fields.{name}.type", $"The type {typeName} is not supported; use string, integer, number, boolean, date, datetime, time, year, yearmonth or place."),
+        };
+        var scale = 0;
+        if (hasScale && (!scaleJson.TryGetInt32(out scale) || scale is < 0 or > 12))
+            throw new Refusal($"schema.fields.{name}.scale", "A scale is a whole number from 0 to 12.");
+        if (hasScale && typeName != "number")
+            throw new Refusal($"schema.fields.{name}.scale", "Only numbers have a scale.");
+        var field = new Field
+        {
+            Name = name,
+            Type = type,
+            Scale = scale,
+            Element = Text(json, "element"),
+            ElementType = Text(json, "elementType"),
+            Title = Localised(json, "title"),
+            Description = Localised(json, "description"),
+        };
+        return json.TryGetProperty("constraints", out var constraints) && constraints.ValueKind == JsonValueKind.Object
+            ? field with { Constraints = ParseConstraints(field, constraints, zone) }
+            : field;
+    }
+
+    private static FieldConstraints ParseConstraints(Field field, JsonElement json, string zone)
+    {
+        var path = $"schema.fields.{field.Name}.constraints";
+        var pattern = Text(json, "pattern");
+        if (pattern is not null)
+        {
+            if (field.Storage != FieldStorage.Text)
+                throw new Refusal(path, "Only texts have a pattern.");
+            try
+            {
+                _ = new Regex(pattern, RegexOptions.NonBacktracking);
+            }
+            catch (Exception e) when (e is ArgumentException or NotSupportedException)
+            {
+                throw new Refusal(path, "The pattern is not a regular expression that can be matched in linear time.");
+            }
+        }
+        return new FieldConstraints
+        {
+            Required = json.TryGetProperty("required", out var required) && Boolean(required, path),
+            Unique = json.TryGetProperty("unique", out var unique) && Boolean(unique, path),
+            MinimumInt64 = Limit(field, json, "minimum", path, zone),
+            MaximumInt64 = Limit(field, json, "maximum", path, zone),
+            MinimumDouble = LimitDouble(field, json, "minimum", path),
+            MaximumDouble = LimitDouble(field, json, "maximum", path),
+            MinLength = Length(field, json, "minLength", path),
+            MaxLength = Length(field, json, "maxLength", path),
+            Pattern = pattern,
+            Enum = json.TryGetProperty("enum", out var list) ? EnumTexts(list, path) : null,
+        };
+    }
+
+    private static long? Limit(Field field, JsonElement json, string name, string path, string zone)
+    {
+        if (!json.TryGetProperty(name, out var value) || field.Type == FieldType.Double)
+            return null;
+        var text = System.Text.Encoding.UTF8.GetBytes(value.ValueKind == JsonValueKind.String ? value.GetString()! : value.GetRawText());
+        long limit = 0;
+        var fault = field.Type switch
+        {
+            FieldType.Integer => ValueParser.Integer(text, out limit),
+            FieldType.Decimal => ValueParser.Decimal(text, field.Scale, out limit),
+            FieldType.Date => ValueParser.Date(text, out limit),
+            FieldType.DateTime => ValueParser.DateTime(text, new ZoneClock(TimeZoneInfo.FindSystemTimeZoneById(zone)), out limit),
+            FieldType.Time => ValueParser.Time(text, out limit),
+            FieldType.Year => ValueParser.Year(text, out limit),
+            FieldType.YearMonth => ValueParser.YearMonth(text, out limit),
+            _ => new ValueParser.Fault("type", "This type has no limits."),
+        };
+        return fault is { } found ? throw new Refusal($"{path}.{name}", found.Message) : limit;
+    }
+
+    private static double? LimitDouble(Field field, JsonElement json, string name, string path)
+    {
+        if (field.Type != FieldType.Double || !json.TryGetProperty(name, out var value))
+            return null;
+        return value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var limit) && double.IsFinite(limit)
+            ? limit
+            : throw new Refusal($"{path}.{name}", "This is not a number.");
+    }
+
+    private static JsonValue LimitJson(Field field, long value)
+    {
+        var invariant = CultureInfo.InvariantCulture;
+        return field.Type switch
+        {
+            FieldType.Decimal => JsonValue.Create(DecimalText.Exact(value, field.Scale)),
+            FieldType.Date => JsonValue.Create(DateOnly.FromDayNumber((int)value + DateOnly.FromDateTime(DateTime.UnixEpoch).DayNumber).ToString("O", invariant)),
+            FieldType.DateTime => JsonValue.Create(DateTime.UnixEpoch.AddMicroseconds(value).ToString("yyyy-MM-dd'T'HH:mm:ss.FFFFFF'Z'", invariant)),
+            FieldType.Time => JsonValue.Create(TimeOnly.FromTimeSpan(TimeSpan.FromMicroseconds(value)).ToString("HH:mm:ss.FFFFFF", invariant)),
+            FieldType.YearMonth => JsonValue.Create(string.Create(invariant, $"{value / 12:D4}-{value % 12 + 1:D2}")),
+            _ => JsonValue.Create(value),
+        };
+    }
+
+    private static int? Length(Field field, JsonElement json, string name, string path)
+    {
+        if (!json.TryGetProperty(name, out var value))
+            return null;
+        return field.Storage == FieldStorage.Text && value.TryGetInt32(out var length) && length >= 0
+            ? length
+            : throw new Refusal($"{path}.{name}", "A length is a whole number of characters, for texts alone.");
+    }
+
+    private static List<string> EnumTexts(JsonElement list, string path)
+    {
+        if (list.ValueKind != JsonValueKind.Array || list.GetArrayLength() is 0 or > 10_000)
+            throw new Refusal($"{path}.enum", "A code list has 1 to 10,000 values.");
+        return [.. list.EnumerateArray().Select(v => v.ValueKind == JsonValueKind.String ? v.GetString()! : v.GetRawText())];
+    }
+
+    private static List<string> PrimaryKey(JsonElement schema)
+    {
+        if (!schema.TryGetProperty("primaryKey", out var key) || key.ValueKind == JsonValueKind.Null)
+            return [];
+        if (key.ValueKind == JsonValueKind.String)
+            return [key.GetString()!];
+        return Texts(schema, "primaryKey") ?? throw new Refusal("schema.primaryKey", "A primary key is a list of field names.");
+    }
+
+    private static Problem? Check(Dataset dataset)
+    {
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var field in dataset.Fields)
+        {
+            // DuckDB compares names without regard to case, so two that differ only in case would be one column there.
+            if (!names.Add(field.Name.ToUpperInvariant()))
+                return Invalid($"schema.fields.{field.Name}", "Two fields have this name.");
+        }
+        foreach (var (role, name) in new[] { ("time", dataset.TimeField), ("place", dataset.PlaceField), ("subject", dataset.SubjectField) })
+        {
+            if (name is null)
+                continue;
+            var index = dataset.IndexOf(name);
+            if (index < 0)
+                return Invalid(role, $"The {role} field {name} is not among the fields.");
+            var type = dataset.Fields[index].Type;
+            var fits = role switch
+            {
+                "time" => type is FieldType.Date or FieldType.DateTime or FieldType.Year or FieldType.YearMonth,
+                "place" => type == FieldType.Place,
+                _ => type == FieldType.String,
+            };
+            if (!fits)
+                return Invalid(role, $"The {role} field {name} has a type that cannot serve as {role}.");
+        }
+        foreach (var key in dataset.PrimaryKey)
+        {
+            if (dataset.IndexOf(key) < 0)
+                return Invalid("schema.primaryKey", $"The key field {key} is not among the fields.");
+        }
+        return null;
+    }
+
+    private static Problem Invalid(string path, string message) => Problem.Invalid("dataset.invalid", message) with
+    {
+        Extensions = new Dictionary<string, object?> { ["path"] = path },
+    };
+
+    private static string? Text(JsonElement json, string name)
+    {
+        if (!json.TryGetProperty(name, out var value) || value.ValueKind == JsonValueKind.Null)
+            return null;
+        return value.ValueKind == JsonValueKind.String ? value.GetString() : throw new Refusal(name, "This must be text.");
+    }
+
+    private static List<string>? Texts(JsonElement json, string name)
+    {
+        if (!json.TryGetProperty(name, out var value) || value.ValueKind != JsonValueKind.Array)
+            return null;
+        return [.. value.EnumerateArray().Select(v => v.ValueKind == JsonValueKind.String ? v.GetString()! : throw new Refusal(name, "This must be a list of texts."))];
+    }
+
+    private static bool Boolean(JsonElement json, string path) => json.ValueKind switch
+    {
+        JsonValueKind.True => true,
+        JsonValueKind.False => false,
+        _ => throw new Refusal(path, "This must be true or false."),
+    };
+
+    private static T Choice<T>(JsonElement json, string name, T otherwise, params (string Name, T Value)[] choices)
+    {
+        if (Text(json, name) is not { } text)
+            return otherwise;
+        foreach (var (choice, value) in choices)
+        {
+            if (choice == text)
+                return value;
+        }
+        throw new Refusal(name, $"This must be one of {string.Join(", ", choices.Select(c => c.Name))}.");
+    }
+
+    private static Dictionary<string, string> Localised(JsonElement json, string name)
+    {
+        if (!json.TryGetProperty(name, out var value))
+            return [];
+        return value.ValueKind switch
+        {
+            JsonValueKind.String => new() { ["zh-CN"] = Limited(value.GetString()!, name) },
+            JsonValueKind.Object => value.EnumerateObject().Where(p => p.Value.ValueKind == JsonValueKind.String).Take(16)
+                .ToDictionary(p => p.Name, p => Limited(p.Value.GetString()!, name)),
+            JsonValueKind.Null => [],
+            _ => throw new Refusal(name, "This must be text, or text by language."),
+        };
+    }
+
+    private static string Limited(string text, string name) =>
+        text.Length <= 4_000 ? text : throw new Refusal(name, "This text is longer than 4,000 characters.");
+
+    private static JsonObject Localised(IReadOnlyDictionary<string, string> texts) =>
+        new(texts.OrderBy(t => t.Key, StringComparer.Ordinal).Select(t => KeyValuePair.Create<string, JsonNode?>(t.Key, t.Value)));
+
+    [GeneratedRegex("^[a-z][a-z0-9-]{0,63}$")]
+    private static partial Regex IdPattern();
+
+    private sealed class Refusal(string path, string message) : Exception(message)
+    {
+        public string Path { get; } = path;
+    }
+}
+
+/// <summary>Exact decimals as text.</summary>
+public static class DecimalText
+{
+    /// <summary>Value ÷ 10^scale, exactly: System.Decimal holds any 64-bit integer at any scale up to 12.</summary>
+    public static decimal Exact(long value, int scale)
+    {
+        var magnitude = value < 0 ? unchecked((ulong)-value) : (ulong)value;
+        return new decimal(unchecked((int)magnitude), unchecked((int)(magnitude >> 32)), 0, value < 0, (byte)scale);
+    }
+}

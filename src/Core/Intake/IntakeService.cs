@@ -1,0 +1,322 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using System.Threading.Channels;
+using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Intake.Formats;
+using Gongzhi.Core.Records;
+using Gongzhi.Core.Storage;
+using Gongzhi.Ledger;
+
+namespace Gongzhi.Core.Intake;
+
+/// <summary>All rows or none, or the good ones with a list of the rest.</summary>
+public enum IntakeMode { All, Partial }
+
+/// <summary>One act of contributing: a source of cells for one dataset.</summary>
+public sealed record Contribution
+{
+    public required Dataset Dataset { get; init; }
+
+    /// <summary>The contributing party's id.</summary>
+    public required string Contributor { get; init; }
+    public required ICellSource Source { get; init; }
+    public IntakeMode Mode { get; init; }
+
+    /// <summary>Chosen by the contributor; the same key again answers the first receipt. 1–128 characters.</summary>
+    public string? IdempotencyKey { get; init; }
+
+    /// <summary>How it came, for the record: <c>http text/csv</c>.</summary>
+    public required string Origin { get; init; }
+}
+
+/// <summary>What the contributor gets at once.</summary>
+/// <param name="Errors">The first errors, in row order; empty when nothing was rejected.</param>
+public sealed record IntakeReceipt(Batch Batch, IReadOnlyList<RowError> Errors, long ErrorCount, bool Repeated);
+
+/// <summary>
+/// The one way in. Cells are parsed, checked, made canonical, hashed and written while they stream; three stages overlap so that both
+/// parsing and writing keep a core busy. Nothing is kept until one transaction lists it.
+/// </summary>
+public sealed class IntakeService(RecordStore store, World world, IntakeRules rules, TimeProvider clock)
+{
+    /// <summary>A contribution of at most this many rows goes to the tail in SQL; a larger one makes its own segment.</summary>
+    public const int TailRowsMax = 2_048;
+
+    /// <summary>Rows in one segment file; a larger contribution makes several.</summary>
+    public const long SegmentRowsMax = 4_194_304;
+
+    /// <summary>Errors listed in the answer; all of them are in the rejects file.</summary>
+    public const int ErrorsListedMax = 1_000;
+
+    private const int ChunksAhead = 4;
+    private readonly RecordStore _store = store;
+    private readonly World _world = world;
+    private readonly TimeProvider _clock = clock;
+    private readonly ConcurrentBag<EncodedRows> _buffers = [];
+
+    public async Task<Result<IntakeReceipt>> ContributeAsync(Contribution contribution, CancellationToken cancel)
+    {
+        if (contribution.IdempotencyKey is { } key)
+        {
+            if (key.Length is 0 or > 128)
+                return Problem.BadRequest("request.idempotencyKey", "The idempotency key must have 1 to 128 characters.");
+            if (_store.FindRequest(RequestKey(contribution)) is { } earlier)
+                return Repeat(contribution, earlier);
+        }
+        var reader = RowReader.For(contribution.Dataset, contribution.Source.Header, rules);
+        if (!reader.Ok)
+            return reader.Problem;
+        using var run = new Run(this, contribution, reader.Value);
+        try
+        {
+            return await run.ExecuteAsync(cancel).ConfigureAwait(false);
+        }
+        catch (SourceFormatException e)
+        {
+            return Problem.Invalid(e.Code, e.Row is { } row ? $"{e.Message} (row {row})" : e.Message) with
+            {
+                Extensions = new Dictionary<string, object?> { ["row"] = e.Row },
+            };
+        }
+        catch (DuplicateRequestException)
+        {
+            // Two of the same key at once: the other came first.
+            return Repeat(contribution, _store.FindRequest(RequestKey(contribution))!);
+        }
+    }
+
+    private static string RequestKey(Contribution c) => $"{c.Contributor}\n{c.IdempotencyKey}";
+
+    private static byte[] RequestDigest(Contribution c) => SHA256.HashData(System.Text.Encoding.UTF8.GetBytes($"{c.Dataset.Id}\n{c.Mode}\n{c.Origin}"));
+
+    private static Result<IntakeReceipt> Repeat(Contribution contribution, Batch earlier) =>
+        earlier.RequestDigest.AsSpan().SequenceEqual(RequestDigest(contribution))
+            ? new IntakeReceipt(earlier, [], 0, Repeated: true)
+            : Problem.Conflict("request.idempotencyKeyReused", "This idempotency key was used for another request.");
+
+    /// <summary>The state of one contribution while it runs.</summary>
+    private sealed class Run(IntakeService intake, Contribution contribution, RowReader reader) : IDisposable
+    {
+        private readonly Dataset _dataset = contribution.Dataset;
+        private readonly Guid _batch = RecordId.NewBatch(intake._clock);
+        private readonly DateTimeOffset _received = intake._clock.GetUtcNow();
+        private readonly byte[] _subjectSalt = RandomNumberGenerator.GetBytes(16);
+        private readonly BatchTreeBuilder _tree = new();
+        private readonly List<RowError> _errors = [];
+        private readonly List<Segment> _segments = [];
+        private readonly Queue<Task<byte[]>> _leaves = new();
+        private SegmentWriter? _writer;
+        private RejectsFile? _rejects;
+        private long _writerRows, _rows, _rejectedRows, _errorCount;
+        private bool _refused;
+
+        public async Task<Result<IntakeReceipt>> ExecuteAsync(CancellationToken cancel)
+        {
+            var encoder = new RowEncoder(_dataset, _batch, _subjectSalt);
+            using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+            var checks = Channel.CreateBounded<Task<Checked>>(ChunksAhead);
+            var producer = Task.Run(() => ProduceAsync(checks.Writer, stop.Token), CancellationToken.None);
+            try
+            {
+                Checked? first = null;
+                await foreach (var task in checks.Reader.ReadAllAsync(cancel).ConfigureAwait(false))
+                {
+                    var chunk = await task.ConfigureAwait(false);
+                    Count(chunk);
+                    if (_refused)
+                    {
+                        first?.Chunk.Dispose();
+                        first = null;
+                        chunk.Chunk.Dispose();
+                        continue;
+                    }
+                    Number(chunk.Rows);
+                    if (_rows <= TailRowsMax && first is null && _writer is null && chunk.Rows.Rows > 0)
+                    {
+                        first = chunk;
+                        continue;
+                    }
+                    if (first is not null)
+                    {
+                        await WriteAsync(first, encoder).ConfigureAwait(false);
+                        first = null;
+                    }
+                    await WriteAsync(chunk, encoder).ConfigureAwait(false);
+                }
+                await producer.ConfigureAwait(false);
+                if (_refused || _rows == 0)
+                {
+                    first?.Chunk.Dispose();
+                    return Refusal();
+                }
+                return first is not null
+                    ? await KeepInTailAsync(first, encoder, cancel).ConfigureAwait(false)
+                    : await KeepAsSegmentsAsync(cancel).ConfigureAwait(false);
+            }
+            finally
+            {
+                await stop.CancelAsync().ConfigureAwait(false);
+                await producer.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                while (_leaves.TryDequeue(out var leaves))
+                    await ((Task)leaves).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+
+        public void Dispose()
+        {
+            _writer?.Dispose();
+            _rejects?.Dispose();
+        }
+
+        private sealed record Checked(CellChunk Chunk, RowColumns Rows, List<RowError> Errors);
+
+        private async Task ProduceAsync(ChannelWriter<Task<Checked>> to, CancellationToken cancel)
+        {
+            try
+            {
+                var received = Microseconds.From(_received);
+                while (await contribution.Source.ReadAsync(cancel).ConfigureAwait(false) is { } chunk)
+                {
+                    var check = Task.Run(() =>
+                    {
+                        var errors = new List<RowError>();
+                        return new Checked(chunk, reader.Read(chunk, received, errors), errors);
+                    }, CancellationToken.None);
+                    await to.WriteAsync(check, cancel).ConfigureAwait(false);
+                }
+                to.Complete();
+            }
+            catch (Exception e)
+            {
+                to.Complete(e);
+            }
+        }
+
+        private void Count(Checked chunk)
+        {
+            _errorCount += chunk.Errors.Count;
+            _rejectedRows += chunk.Chunk.Rows - chunk.Rows.Rows;
+            _errors.AddRange(chunk.Errors.Take(ErrorsListedMax - _errors.Count));
+            if (chunk.Errors.Count == 0)
+                return;
+            if (contribution.Mode == IntakeMode.All)
+            {
+                // Nothing will be kept, but the rest is still read: people mend a file faster when they see all its faults at once.
+                _refused = true;
+                return;
+            }
+            _rejects ??= RejectsFile.Create(intake._world, _batch);
+            _rejects.Write(chunk.Errors);
+        }
+
+        private void Number(RowColumns rows)
+        {
+            rows.Batch = _batch;
+            rows.FirstOrdinal = _rows;
+            _rows += rows.Rows;
+            if (_rows > RecordId.RowsMax)
+                throw new SourceFormatException("records.tooMany", "One contribution cannot hold so many rows; split the file.");
+            if (_dataset.Salted)
+                rows.Salts = RandomNumberGenerator.GetBytes(rows.Rows * RowColumns.SaltSize);
+        }
+
+        private async Task WriteAsync(Checked chunk, RowEncoder encoder)
+        {
+            _leaves.Enqueue(Task.Run(() => Hash(chunk.Rows, encoder)));
+            if (_writer is not null && _writerRows >= SegmentRowsMax)
+                await CloseSegmentAsync().ConfigureAwait(false);
+            _writer ??= new SegmentWriter(_dataset, intake._world.SegmentDirectory);
+            _writerRows += chunk.Rows.Rows;
+            // The writer gives the chunk's memory back when it flushes; hashing must have read it by then.
+            if (_writer.WouldFlush(chunk.Rows))
+                await TakeLeavesAsync().ConfigureAwait(false);
+            _writer.Add(chunk.Rows, chunk.Chunk.Dispose);
+        }
+
+        private byte[] Hash(RowColumns rows, RowEncoder encoder)
+        {
+            if (!intake._buffers.TryTake(out var buffer))
+                buffer = new EncodedRows();
+            encoder.Encode(rows, buffer);
+            var leaves = new byte[rows.Rows * 32];
+            Sha256Batch.HashMany(buffer.Bytes, buffer.Starts.AsSpan(0, rows.Rows), buffer.Lengths.AsSpan(0, rows.Rows), leaves);
+            intake._buffers.Add(buffer);
+            return leaves;
+        }
+
+        private async Task TakeLeavesAsync()
+        {
+            while (_leaves.TryDequeue(out var task))
+                _tree.Append(await task.ConfigureAwait(false));
+        }
+
+        private async Task CloseSegmentAsync()
+        {
+            await TakeLeavesAsync().ConfigureAwait(false);
+            _segments.Add(_writer!.Finish());
+            _writer.Dispose();
+            _writer = null;
+            _writerRows = 0;
+        }
+
+        private async Task<Result<IntakeReceipt>> KeepAsSegmentsAsync(CancellationToken cancel)
+        {
+            await CloseSegmentAsync().ConfigureAwait(false);
+            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitSegmentsAsync(_dataset, batch, _segments, cancel)).ConfigureAwait(false);
+        }
+
+        private async Task<Result<IntakeReceipt>> KeepInTailAsync(Checked chunk, RowEncoder encoder, CancellationToken cancel)
+        {
+            var encoded = encoder.Encode(chunk.Rows);
+            var leaves = new byte[chunk.Rows.Rows * 32];
+            Sha256Batch.HashMany(encoded.Bytes, encoded.Starts.AsSpan(0, chunk.Rows.Rows), encoded.Lengths.AsSpan(0, chunk.Rows.Rows), leaves);
+            _tree.Append(leaves);
+            var rows = new TailRow[chunk.Rows.Rows];
+            for (var r = 0; r < rows.Length; r++)
+            {
+                var salt = chunk.Rows.Salt(r);
+                rows[r] = new TailRow(_batch, (uint)r, encoded.Row(r, salt.Length).ToArray(), salt.IsEmpty ? null : salt.ToArray());
+            }
+            chunk.Chunk.Dispose();
+            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitTailAsync(_dataset, batch, rows, cancel)).ConfigureAwait(false);
+        }
+
+        private async Task<Result<IntakeReceipt>> CommitAsync(byte[] tree, Func<Batch, Task> commit)
+        {
+            _rejects?.Finish();
+            var batch = new Batch
+            {
+                Id = _batch,
+                Dataset = _dataset.Id,
+                SchemaVersion = _dataset.Version,
+                Contributor = contribution.Contributor,
+                Received = _received,
+                Rows = _rows,
+                Rejected = _rejectedRows,
+                Root = BatchTree.Root(tree),
+                Entry = Guid.CreateVersion7(_received),
+                SubjectSalt = _subjectSalt,
+                Tree = tree,
+                Request = contribution.IdempotencyKey is null ? null : RequestKey(contribution),
+                RequestDigest = contribution.IdempotencyKey is null ? null : RequestDigest(contribution),
+                Source = contribution.Origin,
+            };
+            await commit(batch).ConfigureAwait(false);
+            return new IntakeReceipt(batch, _errors, _errorCount, Repeated: false);
+        }
+
+        private Problem Refusal()
+        {
+            if (_errorCount == 0)
+                return Problem.Invalid("records.empty", "The file holds no rows.");
+            return Problem.Invalid("records.invalid",
+                contribution.Mode == IntakeMode.All
+                    ? $"{_rejectedRows} rows are not valid, so nothing was kept."
+                    : "No row is valid, so nothing was kept.") with
+            {
+                Extensions = new Dictionary<string, object?> { ["errors"] = _errors, ["errorCount"] = _errorCount },
+            };
+        }
+    }
+
+}

@@ -1,0 +1,413 @@
+using System.Text;
+using System.Text.RegularExpressions;
+using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Intake.Formats;
+using Gongzhi.Core.Records;
+
+namespace Gongzhi.Core.Intake;
+
+/// <summary>Answers whether a place code is known, and strips its padding zeros. <paramref name="stripped"/> has 16 bytes.</summary>
+public delegate bool PlaceReader(ReadOnlySpan<byte> code, Span<byte> stripped, out int length);
+
+/// <summary>What a dataset's values are checked against besides the schema itself.</summary>
+public sealed record IntakeRules
+{
+    public required PlaceReader Places { get; init; }
+
+    /// <summary>A check by element type, null for none: answers the reason of refusal or null.</summary>
+    public Func<string, ElementCheck?> ElementTypes { get; init; } = _ => null;
+
+    /// <summary>Events may not lie further ahead than this; clocks differ, the future does not.</summary>
+    public TimeSpan AheadMax { get; init; } = TimeSpan.FromDays(1);
+}
+
+/// <summary>Checks one text; answers null when it is right, else one plain sentence.</summary>
+public delegate string? ElementCheck(ReadOnlySpan<byte> text);
+
+/// <summary>
+/// Applies a dataset's schema to chunks of cells: types, constraints, places, event times. Stateless between chunks, so several threads may
+/// read different chunks; each call makes its own scratch.
+/// </summary>
+public sealed class RowReader
+{
+    private readonly Dataset _dataset;
+    private readonly int[] _columnOf;
+    private readonly FieldRule[] _rules;
+    private readonly IntakeRules _intake;
+    private readonly TimeZoneInfo _zone;
+    private readonly byte[][] _missing;
+    private readonly bool _emptyIsMissing;
+
+    private RowReader(Dataset dataset, int[] columnOf, IntakeRules intake)
+    {
+        _dataset = dataset;
+        _columnOf = columnOf;
+        _intake = intake;
+        _zone = TimeZoneInfo.FindSystemTimeZoneById(dataset.TimeZone);
+        _rules = [.. dataset.Fields.Select(f => new FieldRule(f, intake))];
+        _missing = [.. dataset.MissingValues.Where(v => v.Length > 0).Select(Encoding.UTF8.GetBytes)];
+        _emptyIsMissing = dataset.MissingValues.Contains("");
+    }
+
+    /// <summary>Matches the file's columns to the dataset's fields; refuses unknown columns and missing required ones.</summary>
+    public static Result<RowReader> For(Dataset dataset, IReadOnlyList<string> header, IntakeRules intake)
+    {
+        var unknown = header.Where(h => dataset.IndexOf(h) < 0).Take(20).ToArray();
+        if (unknown.Length > 0)
+        {
+            return Problem.Invalid("records.unknownColumns", $"The file has columns that the dataset does not know: {string.Join(", ", unknown)}.") with
+            {
+                Extensions = new Dictionary<string, object?> { ["columns"] = unknown },
+            };
+        }
+        var columnOf = new int[dataset.Fields.Count];
+        for (var f = 0; f < columnOf.Length; f++)
+        {
+            columnOf[f] = -1;
+            for (var c = 0; c < header.Count; c++)
+            {
+                if (header[c] == dataset.Fields[f].Name)
+                    columnOf[f] = c;
+            }
+        }
+        var absent = dataset.Fields.Where((f, i) => columnOf[i] < 0 && f.Constraints.Required).Select(f => f.Name).Take(20).ToArray();
+        if (absent.Length > 0)
+        {
+            return Problem.Invalid("records.missingColumns", $"The file lacks columns that the dataset requires: {string.Join(", ", absent)}.") with
+            {
+                Extensions = new Dictionary<string, object?> { ["columns"] = absent },
+            };
+        }
+        return new RowReader(dataset, columnOf, intake);
+    }
+
+    /// <summary>
+    /// Checks every row of <paramref name="chunk"/>. Rows with faults are left out of the result and listed in <paramref name="errors"/>, in
+    /// row order. <paramref name="received"/> is in microseconds UTC.
+    /// </summary>
+    public RowColumns Read(CellChunk chunk, long received, List<RowError> errors)
+    {
+        var rows = new RowColumns(_dataset, chunk.Rows) { Text = chunk.Text, Rows = chunk.Rows };
+        var scratch = new Scratch(chunk, rows, _zone);
+        var hasNul = chunk.Text.AsSpan(0, chunk.TextLength).Contains((byte)0);
+        foreach (var fault in chunk.Faults ?? Enumerable.Empty<RowFault>())
+            scratch.Reject(fault.Row, new RowError(chunk.FirstRow + fault.Row, null, fault.Code, fault.Message));
+        for (var f = 0; f < _rules.Length; f++)
+            ReadColumn(scratch, rows.Fields[f], _rules[f], _columnOf[f], hasNul);
+        ReadTimes(scratch, received);
+        errors.AddRange(scratch.Errors.OrderBy(e => e.Row));
+        scratch.Compact();
+        rows.Text = scratch.Text;
+        return rows;
+    }
+
+    private void ReadColumn(Scratch s, FieldColumn column, FieldRule rule, int c, bool hasNul)
+    {
+        var chunk = s.Chunk;
+        if (c < 0)
+        {
+            column.Nulls.AsSpan(0, chunk.Rows).Fill(true);
+            return;
+        }
+        var type = column.Field.Type;
+        for (var r = 0; r < chunk.Rows; r++)
+        {
+            var kind = chunk.Kind(r, c);
+            var cell = chunk.Cell(r, c);
+            if (kind == CellKind.Missing || IsMissing(cell))
+            {
+                column.Nulls[r] = true;
+                if (column.Field.Constraints.Required)
+                    s.Reject(r, column, "required", "A value is required here.");
+                continue;
+            }
+            if (kind == CellKind.Inexact)
+            {
+                column.Nulls[r] = true;
+                s.Reject(r, column, "inexact", "The workbook no longer holds this value exactly; format the column as text at the source and enter it again.");
+                continue;
+            }
+            if (hasNul && cell.Contains((byte)0))
+            {
+                column.Nulls[r] = true;
+                s.Reject(r, column, "text", "The text contains the character U+0000, which is not allowed.");
+                continue;
+            }
+            var fault = type switch
+            {
+                FieldType.String => ReadText(s, column, rule, r, c, cell),
+                FieldType.Place => ReadPlace(s, column, r, c, cell),
+                _ => ReadScalar(s, column, rule, r, cell),
+            };
+            if (fault is { } found)
+            {
+                column.Nulls[r] = true;
+                s.Reject(r, column, found.Code, found.Message);
+            }
+        }
+    }
+
+    private bool IsMissing(ReadOnlySpan<byte> cell)
+    {
+        if (cell.IsEmpty)
+            return _emptyIsMissing;
+        foreach (var missing in _missing)
+        {
+            if (cell.SequenceEqual(missing))
+                return true;
+        }
+        return false;
+    }
+
+    private static ValueParser.Fault? ReadText(Scratch s, FieldColumn column, FieldRule rule, int r, int c, ReadOnlySpan<byte> cell)
+    {
+        var i = r * s.Chunk.Columns + c;
+        column.Starts[r] = s.Chunk.Starts[i];
+        column.Lengths[r] = cell.Length;
+        return rule.HasTextRules ? rule.CheckText(cell) : null;
+    }
+
+    private ValueParser.Fault? ReadPlace(Scratch s, FieldColumn column, int r, int c, ReadOnlySpan<byte> cell)
+    {
+        Span<byte> stripped = stackalloc byte[16];
+        var trimmed = Trim(cell);
+        if (!_intake.Places(trimmed, stripped, out var length))
+            return new("place", "No place has this division code.");
+        if (trimmed.StartsWith(stripped[..length]))
+        {
+            column.Starts[r] = s.Chunk.Starts[r * s.Chunk.Columns + c] + (cell.Length - cell.TrimStart((byte)' ').Length);
+            column.Lengths[r] = length;
+        }
+        else
+        {
+            (column.Starts[r], column.Lengths[r]) = s.Append(stripped[..length]);
+        }
+        return null;
+    }
+
+    private static ValueParser.Fault? ReadScalar(Scratch s, FieldColumn column, FieldRule rule, int r, ReadOnlySpan<byte> cell)
+    {
+        scoped ReadOnlySpan<byte> text = Trim(cell);
+        Span<byte> narrow = stackalloc byte[128];
+        if ((text.Length > 0 && text[0] >= 0x80) || (text.Length > 1 && text[^1] >= 0x80))
+        {
+            // Full-width digits and signs are how Chinese keyboards write numbers; anything else stays and fails by type.
+            if (text.Length <= narrow.Length)
+                text = narrow[..ValueParser.Narrow(text, narrow)];
+        }
+        var field = column.Field;
+        var fault = field.Type switch
+        {
+            FieldType.Integer => ValueParser.Integer(text, out column.Values[r]),
+            FieldType.Decimal => ValueParser.Decimal(text, field.Scale, out column.Values[r]),
+            FieldType.Double => ValueParser.Double(text, out column.Values[r]),
+            FieldType.Boolean => ValueParser.Boolean(text, out column.Values[r]),
+            FieldType.Date => ValueParser.Date(text, out column.Values[r]),
+            FieldType.DateTime => ValueParser.DateTime(text, s.Zone, out column.Values[r]),
+            FieldType.Time => ValueParser.Time(text, out column.Values[r]),
+            FieldType.Year => ValueParser.Year(text, out column.Values[r]),
+            FieldType.YearMonth => ValueParser.YearMonth(text, out column.Values[r]),
+            _ => throw new InvalidOperationException($"No reader for {field.Type}."),
+        };
+        return fault ?? (rule.HasScalarRules ? rule.CheckScalar(column.Values[r], text) : null);
+    }
+
+    private void ReadTimes(Scratch s, long received)
+    {
+        var rows = s.Rows;
+        if (rows.TimeIndex < 0)
+        {
+            rows.Times.AsSpan(0, rows.Rows).Fill(received);
+            return;
+        }
+        var latest = received + (long)_intake.AheadMax.TotalMicroseconds;
+        var column = rows.Fields[rows.TimeIndex];
+        for (var r = 0; r < rows.Rows; r++)
+        {
+            if (column.Nulls[r])
+            {
+                rows.Times[r] = received;
+                continue;
+            }
+            var value = column.Values[r];
+            var time = value;
+            if (column.Field.Type != FieldType.DateTime)
+            {
+                var day = column.Field.Type switch
+                {
+                    FieldType.Date => value,
+                    FieldType.Year => new DateOnly((int)value, 1, 1).DayNumber - UnixDay,
+                    _ => new DateOnly((int)(value / 12), (int)(value % 12) + 1, 1).DayNumber - UnixDay,
+                };
+                // Midnight may be skipped by a clock change; then the day began an hour later.
+                if (!s.Zone.ToUtc(day, day * ValueParser.MicrosecondsPerDay, out time))
+                    s.Zone.ToUtc(day, day * ValueParser.MicrosecondsPerDay + TimeSpan.MicrosecondsPerHour, out time);
+            }
+            rows.Times[r] = time;
+            if (time > latest)
+                s.Reject(r, column, "time", "The event lies in the future.");
+        }
+    }
+
+    private static readonly int UnixDay = new DateOnly(1970, 1, 1).DayNumber;
+
+    private static ReadOnlySpan<byte> Trim(ReadOnlySpan<byte> cell)
+    {
+        while (cell.Length > 0 && cell[0] is (byte)' ' or (byte)'\t')
+            cell = cell[1..];
+        while (cell.Length > 0 && cell[^1] is (byte)' ' or (byte)'\t')
+            cell = cell[..^1];
+        return cell;
+    }
+
+    /// <summary>What one call needs: errors, the rows rejected, and text that is not in the source (stripped codes).</summary>
+    private sealed class Scratch(CellChunk chunk, RowColumns rows, TimeZoneInfo zone)
+    {
+        private bool[]? _rejected;
+        private int _appended;
+
+        public CellChunk Chunk { get; } = chunk;
+        public RowColumns Rows { get; } = rows;
+        public ZoneClock Zone { get; } = new(zone);
+        public List<RowError> Errors { get; } = [];
+
+        /// <summary>The chunk's own buffer, or a copy with what was appended behind it.</summary>
+        public byte[] Text { get; private set; } = chunk.Text;
+
+        public void Reject(int row, FieldColumn column, string code, string message) =>
+            Reject(row, new RowError(Chunk.FirstRow + row, column.Field.Name, code, message));
+
+        public void Reject(int row, RowError error)
+        {
+            _rejected ??= new bool[Chunk.Rows];
+            _rejected[row] = true;
+            Errors.Add(error);
+        }
+
+        public (int Start, int Length) Append(ReadOnlySpan<byte> text)
+        {
+            var at = Chunk.TextLength + _appended;
+            if (ReferenceEquals(Text, Chunk.Text) || Text.Length < at + text.Length)
+            {
+                var larger = new byte[Math.Max(at + text.Length, Chunk.TextLength + _appended * 2 + 4_096)];
+                Text.AsSpan(0, at).CopyTo(larger);
+                Text = larger;
+            }
+            text.CopyTo(Text.AsSpan(at));
+            _appended += text.Length;
+            return (at, text.Length);
+        }
+
+        /// <summary>Closes the gaps that rejected rows leave.</summary>
+        public void Compact()
+        {
+            if (_rejected is null)
+                return;
+            var to = 0;
+            for (var r = 0; r < Rows.Rows; r++)
+            {
+                if (_rejected[r])
+                    continue;
+                if (to != r)
+                {
+                    Rows.Times[to] = Rows.Times[r];
+                    foreach (var column in Rows.Fields)
+                    {
+                        column.Nulls[to] = column.Nulls[r];
+                        if (column.Values.Length > 0)
+                        {
+                            column.Values[to] = column.Values[r];
+                        }
+                        else
+                        {
+                            column.Starts[to] = column.Starts[r];
+                            column.Lengths[to] = column.Lengths[r];
+                        }
+                    }
+                }
+                to++;
+            }
+            Rows.Rows = to;
+        }
+    }
+}
+
+/// <summary>The constraints of one field, made ready.</summary>
+internal sealed class FieldRule
+{
+    private readonly Field _field;
+    private readonly Regex? _pattern;
+    private readonly byte[][]? _enum;
+    private readonly HashSet<string>? _largeEnum;
+    private readonly ElementCheck? _element;
+
+    public FieldRule(Field field, IntakeRules intake)
+    {
+        _field = field;
+        var c = field.Constraints;
+        _pattern = c.Pattern is null ? null : new Regex($"^(?:{c.Pattern})$", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
+        if (c.Enum is { Count: <= 16 })
+            _enum = [.. c.Enum.Select(Encoding.UTF8.GetBytes)];
+        else if (c.Enum is not null)
+            _largeEnum = [.. c.Enum];
+        _element = field.ElementType is null ? null : intake.ElementTypes(field.ElementType);
+        HasTextRules = _pattern is not null || c.Enum is not null || c.MinLength is not null || c.MaxLength is not null || _element is not null;
+        HasScalarRules = c.MinimumInt64 is not null || c.MaximumInt64 is not null || c.MinimumDouble is not null || c.MaximumDouble is not null || c.Enum is not null;
+    }
+
+    public bool HasTextRules { get; }
+    public bool HasScalarRules { get; }
+
+    public ValueParser.Fault? CheckText(ReadOnlySpan<byte> text)
+    {
+        var c = _field.Constraints;
+        if (c.MinLength is not null || c.MaxLength is not null)
+        {
+            var length = 0;
+            foreach (var b in text)
+                length += (b & 0xC0) != 0x80 ? 1 : 0;
+            if (length < c.MinLength)
+                return new("length", $"The text is shorter than {c.MinLength} characters.");
+            if (length > c.MaxLength)
+                return new("length", $"The text is longer than {c.MaxLength} characters.");
+        }
+        if (CheckEnum(text) is { } fault)
+            return fault;
+        if (_pattern is not null && !_pattern.IsMatch(Encoding.UTF8.GetString(text)))
+            return new("pattern", "The text does not have the form that the field asks for.");
+        return _element?.Invoke(text) is { } reason ? new("element", reason) : null;
+    }
+
+    public ValueParser.Fault? CheckScalar(long value, ReadOnlySpan<byte> text)
+    {
+        var c = _field.Constraints;
+        if (_field.Storage == FieldStorage.Double)
+        {
+            var number = BitConverter.Int64BitsToDouble(value);
+            if (number < c.MinimumDouble || number > c.MaximumDouble)
+                return OutOfRange;
+        }
+        else if (value < c.MinimumInt64 || value > c.MaximumInt64)
+        {
+            return OutOfRange;
+        }
+        return CheckEnum(text);
+    }
+
+    private ValueParser.Fault? CheckEnum(ReadOnlySpan<byte> text)
+    {
+        if (_enum is not null)
+        {
+            foreach (var allowed in _enum)
+            {
+                if (text.SequenceEqual(allowed))
+                    return null;
+            }
+            return NotListed;
+        }
+        return _largeEnum is null || _largeEnum.Contains(Encoding.UTF8.GetString(text)) ? null : NotListed;
+    }
+
+    private static readonly ValueParser.Fault OutOfRange = new("range", "The value lies outside the field's limits.");
+    private static readonly ValueParser.Fault NotListed = new("enum", "The value is not in the field's code list.");
+}

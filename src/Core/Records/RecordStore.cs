@@ -1,0 +1,283 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using Gongzhi.Core.Audit;
+using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Storage;
+using Microsoft.Data.Sqlite;
+
+namespace Gongzhi.Core.Records;
+
+/// <summary>One row of the tail: a small contribution's record, kept in SQL as its canonical bytes until a fold.</summary>
+public sealed record TailRow(Guid Batch, uint Ordinal, byte[] Row, byte[]? Salt);
+
+/// <summary>The request key is already used by another batch.</summary>
+public sealed class DuplicateRequestException() : Exception("The idempotency key is already used.");
+
+/// <summary>
+/// Keeps records: lists segments and tail rows in SQL in one transaction with the batch and its pending ledger entry, and
+/// holds the current list of each dataset in memory for readers.
+/// </summary>
+public sealed class RecordStore(World world, NodeWriter writer)
+{
+    private readonly ConcurrentDictionary<long, DatasetManifest> _manifests = new();
+
+    /// <summary>Raised after a commit changed a dataset's tail, with the dataset's number; on the writer's thread.</summary>
+    public event Action<long>? TailChanged;
+
+    /// <summary>Reads the lists from SQL and sweeps files that no list names (left by a crash before its commit).</summary>
+    public void Open()
+    {
+        Directory.CreateDirectory(world.SegmentDirectory);
+        using var connection = NodeDatabase.OpenReader(world);
+        var listed = new HashSet<string>(StringComparer.Ordinal);
+        using (var command = connection.CreateCommand())
+        {
+            command.CommandText = """
+                SELECT number, dataset, name, schema_version, rows, bytes, time_min, time_max, place_min, place_max, has_replaced
+                FROM segment ORDER BY number
+                """;
+            using var reader = command.ExecuteReader();
+            while (reader.Read())
+            {
+                var segment = ReadSegment(reader);
+                listed.Add(Path.GetFileName(segment.Path));
+                var dataset = reader.GetInt64(1);
+                Update(dataset, m => m with { Segments = m.Segments.Add(segment) });
+            }
+        }
+        using (var command = connection.CreateCommand())
+        {
+            command.CommandText = "SELECT dataset, count(*) FROM tail GROUP BY dataset";
+            using var reader = command.ExecuteReader();
+            while (reader.Read())
+                _manifests[reader.GetInt64(0)] = Manifest(reader.GetInt64(0)) with { TailRows = reader.GetInt64(1) };
+        }
+        using (var command = connection.CreateCommand())
+        {
+            command.CommandText = "SELECT dataset, count(*) FROM replaced GROUP BY dataset";
+            using var reader = command.ExecuteReader();
+            while (reader.Read())
+                _manifests[reader.GetInt64(0)] = Manifest(reader.GetInt64(0)) with { Replaced = reader.GetInt64(1) };
+        }
+        foreach (var path in Directory.EnumerateFiles(world.SegmentDirectory))
+        {
+            if (!listed.Contains(Path.GetFileName(path)))
+                File.Delete(path);
+        }
+        foreach (var name in listed)
+        {
+            if (!File.Exists(Path.Combine(world.SegmentDirectory, name)))
+                throw new InvalidDataException($"The segment file {name} is listed but missing. Restore it from a backup; nothing was changed.");
+        }
+    }
+
+    /// <summary>The current list of a dataset's segments and the size of its tail.</summary>
+    public DatasetManifest Manifest(long dataset) => _manifests.GetValueOrDefault(dataset, DatasetManifest.Empty);
+
+    public Task CommitSegmentsAsync(Dataset dataset, Batch batch, IReadOnlyList<Segment> segments, CancellationToken cancel) =>
+        writer.RunAsync(scope =>
+        {
+            InsertBatch(scope, dataset, batch);
+            var kept = ImmutableArray.CreateBuilder<Segment>(segments.Count);
+            long first = 0;
+            foreach (var segment in segments)
+            {
+                var number = InsertSegment(scope, dataset.Number, segment);
+                using var link = scope.Command("INSERT INTO segment_batch(batch, first_ordinal, segment, rows) VALUES ($batch, $first, $segment, $rows)");
+                link.Parameters.AddWithValue("$batch", RecordId.Bytes(batch.Id));
+                link.Parameters.AddWithValue("$first", first);
+                link.Parameters.AddWithValue("$segment", number);
+                link.Parameters.AddWithValue("$rows", segment.Rows);
+                link.ExecuteNonQuery();
+                first += segment.Rows;
+                kept.Add(segment with { Number = number });
+            }
+            scope.AfterCommit(() => Update(dataset.Number, m => m with { Segments = m.Segments.AddRange(kept) }));
+        }, cancel);
+
+    public Task CommitTailAsync(Dataset dataset, Batch batch, IReadOnlyList<TailRow> rows, CancellationToken cancel) =>
+        writer.RunAsync(scope =>
+        {
+            InsertBatch(scope, dataset, batch);
+            using var insert = scope.Command("INSERT INTO tail(dataset, batch, ordinal, row, salt) VALUES ($dataset, $batch, $ordinal, $row, $salt)");
+            insert.Parameters.AddWithValue("$dataset", dataset.Number);
+            insert.Parameters.AddWithValue("$batch", RecordId.Bytes(batch.Id));
+            var ordinal = insert.Parameters.Add("$ordinal", SqliteType.Integer);
+            var row = insert.Parameters.Add("$row", SqliteType.Blob);
+            var salt = insert.Parameters.Add("$salt", SqliteType.Blob);
+            foreach (var r in rows)
+            {
+                ordinal.Value = (long)r.Ordinal;
+                row.Value = r.Row;
+                salt.Value = (object?)r.Salt ?? DBNull.Value;
+                insert.ExecuteNonQuery();
+            }
+            scope.AfterCommit(() =>
+            {
+                Update(dataset.Number, m => m with { TailRows = m.TailRows + rows.Count, TailVersion = m.TailVersion + 1 });
+                TailChanged?.Invoke(dataset.Number);
+            });
+        }, cancel);
+
+    /// <summary>The batch that an earlier request with this key made, or null.</summary>
+    public Batch? FindRequest(string request) => FindBatch("b.request = $key", request);
+
+    public Batch? FindBatch(Guid id) => FindBatch("b.id = $key", RecordId.Bytes(id));
+
+    /// <summary>The ledger index of an entry, or null while it waits for the sequencer.</summary>
+    public long? LedgerIndex(Guid entry)
+    {
+        using var connection = NodeDatabase.OpenReader(world);
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT log_index FROM ledger_pending WHERE id = $id";
+        command.Parameters.AddWithValue("$id", RecordId.Bytes(entry));
+        return command.ExecuteScalar() is long index ? index : null;
+    }
+
+    /// <summary>The tail of a dataset in order of batch and ordinal, from one read transaction.</summary>
+    public List<TailRow> ReadTail(long dataset, Guid? batch = null, long firstOrdinal = 0, long count = long.MaxValue)
+    {
+        using var connection = NodeDatabase.OpenReader(world);
+        using var command = connection.CreateCommand();
+        command.CommandText = batch is null
+            ? "SELECT batch, ordinal, row, salt FROM tail WHERE dataset = $dataset ORDER BY batch, ordinal LIMIT $count"
+            : "SELECT batch, ordinal, row, salt FROM tail WHERE dataset = $dataset AND batch = $batch AND ordinal >= $first ORDER BY ordinal LIMIT $count";
+        command.Parameters.AddWithValue("$dataset", dataset);
+        command.Parameters.AddWithValue("$count", count);
+        if (batch is { } id)
+        {
+            command.Parameters.AddWithValue("$batch", RecordId.Bytes(id));
+            command.Parameters.AddWithValue("$first", firstOrdinal);
+        }
+        var rows = new List<TailRow>();
+        using var reader = command.ExecuteReader();
+        while (reader.Read())
+        {
+            rows.Add(new TailRow(RecordId.FromBytes((byte[])reader[0]), (uint)reader.GetInt64(1), (byte[])reader[2], reader.IsDBNull(3) ? null : (byte[])reader[3]));
+        }
+        return rows;
+    }
+
+    /// <summary>Which segments hold rows of a batch: the segment, its first ordinal of that batch, and how many.</summary>
+    public List<(Segment Segment, long FirstOrdinal, long Rows)> SegmentsOf(Guid batch)
+    {
+        using var connection = NodeDatabase.OpenReader(world);
+        using var command = connection.CreateCommand();
+        command.CommandText = """
+            SELECT s.number, s.dataset, s.name, s.schema_version, s.rows, s.bytes, s.time_min, s.time_max, s.place_min, s.place_max, s.has_replaced,
+                   l.first_ordinal, l.rows
+            FROM segment_batch l JOIN segment s ON s.number = l.segment WHERE l.batch = $batch ORDER BY l.first_ordinal
+            """;
+        command.Parameters.AddWithValue("$batch", RecordId.Bytes(batch));
+        var found = new List<(Segment, long, long)>();
+        using var reader = command.ExecuteReader();
+        while (reader.Read())
+            found.Add((ReadSegment(reader), reader.GetInt64(11), reader.GetInt64(12)));
+        return found;
+    }
+
+    /// <summary>Replaces a dataset's list in memory; called after commits, on the writer's thread alone.</summary>
+    internal void Update(long dataset, Func<DatasetManifest, DatasetManifest> change) => _manifests[dataset] = change(Manifest(dataset));
+
+    internal static long InsertSegment(WriteScope scope, long dataset, Segment segment)
+    {
+        using var command = scope.Command("""
+            INSERT INTO segment(dataset, name, schema_version, rows, bytes, time_min, time_max, place_min, place_max)
+            VALUES ($dataset, $name, $version, $rows, $bytes, $timeMin, $timeMax, $placeMin, $placeMax) RETURNING number
+            """);
+        command.Parameters.AddWithValue("$dataset", dataset);
+        command.Parameters.AddWithValue("$name", Path.GetFileNameWithoutExtension(segment.Path));
+        command.Parameters.AddWithValue("$version", segment.SchemaVersion);
+        command.Parameters.AddWithValue("$rows", segment.Rows);
+        command.Parameters.AddWithValue("$bytes", segment.Bytes);
+        command.Parameters.AddWithValue("$timeMin", segment.TimeMin);
+        command.Parameters.AddWithValue("$timeMax", segment.TimeMax);
+        command.Parameters.AddWithValue("$placeMin", (object?)segment.PlaceMin ?? DBNull.Value);
+        command.Parameters.AddWithValue("$placeMax", (object?)segment.PlaceMax ?? DBNull.Value);
+        return (long)command.ExecuteScalar()!;
+    }
+
+    private static void InsertBatch(WriteScope scope, Dataset dataset, Batch batch)
+    {
+        using var command = scope.Command("""
+            INSERT INTO batch(id, dataset, schema_version, contributor, received, rows, rejected, root, subject_salt, tree, entry, request, request_digest, source)
+            VALUES ($id, $dataset, $version, $contributor, $received, $rows, $rejected, $root, $salt, $tree, $entry, $request, $digest, $source)
+            """);
+        command.Parameters.AddWithValue("$id", RecordId.Bytes(batch.Id));
+        command.Parameters.AddWithValue("$dataset", dataset.Number);
+        command.Parameters.AddWithValue("$version", batch.SchemaVersion);
+        command.Parameters.AddWithValue("$contributor", batch.Contributor);
+        command.Parameters.AddWithValue("$received", Microseconds.From(batch.Received));
+        command.Parameters.AddWithValue("$rows", batch.Rows);
+        command.Parameters.AddWithValue("$rejected", batch.Rejected);
+        command.Parameters.AddWithValue("$root", batch.Root);
+        command.Parameters.AddWithValue("$salt", batch.SubjectSalt);
+        command.Parameters.AddWithValue("$tree", batch.Tree);
+        command.Parameters.AddWithValue("$entry", RecordId.Bytes(batch.Entry));
+        command.Parameters.AddWithValue("$request", (object?)batch.Request ?? DBNull.Value);
+        command.Parameters.AddWithValue("$digest", (object?)batch.RequestDigest ?? DBNull.Value);
+        command.Parameters.AddWithValue("$source", batch.Source);
+        try
+        {
+            command.ExecuteNonQuery();
+        }
+        catch (SqliteException e) when (e.SqliteErrorCode == 19 && batch.Request is not null && e.Message.Contains("batch.request", StringComparison.Ordinal))
+        {
+            throw new DuplicateRequestException();
+        }
+        PendingEntries.AddBatch(scope.Connection, scope.Transaction, batch.Entry, batch.Dataset, batch.SchemaVersion, batch.Id, batch.Rows, batch.Root);
+    }
+
+    private Batch? FindBatch(string where, object key)
+    {
+        using var connection = NodeDatabase.OpenReader(world);
+        using var command = connection.CreateCommand();
+        command.CommandText = $"""
+            SELECT b.id, d.id, b.schema_version, b.contributor, b.received, b.rows, b.rejected, b.root, b.subject_salt, b.tree, b.entry, b.request, b.request_digest, b.source
+            FROM batch b JOIN dataset d ON d.number = b.dataset WHERE {where}
+            """;
+        command.Parameters.AddWithValue("$key", key);
+        using var reader = command.ExecuteReader();
+        if (!reader.Read())
+            return null;
+        return new Batch
+        {
+            Id = RecordId.FromBytes((byte[])reader[0]),
+            Dataset = reader.GetString(1),
+            SchemaVersion = reader.GetInt32(2),
+            Contributor = reader.GetString(3),
+            Received = Microseconds.ToTime(reader.GetInt64(4)),
+            Rows = reader.GetInt64(5),
+            Rejected = reader.GetInt64(6),
+            Root = (byte[])reader[7],
+            SubjectSalt = (byte[])reader[8],
+            Tree = (byte[])reader[9],
+            Entry = RecordId.FromBytes((byte[])reader[10]),
+            Request = reader.IsDBNull(11) ? null : reader.GetString(11),
+            RequestDigest = reader.IsDBNull(12) ? null : (byte[])reader[12],
+            Source = reader.GetString(13),
+        };
+    }
+
+    private Segment ReadSegment(SqliteDataReader reader) => new()
+    {
+        Number = reader.GetInt64(0),
+        Path = Path.Combine(world.SegmentDirectory, reader.GetString(2) + ".parquet"),
+        SchemaVersion = reader.GetInt32(3),
+        Rows = reader.GetInt64(4),
+        Bytes = reader.GetInt64(5),
+        TimeMin = reader.GetInt64(6),
+        TimeMax = reader.GetInt64(7),
+        PlaceMin = reader.IsDBNull(8) ? null : reader.GetString(8),
+        PlaceMax = reader.IsDBNull(9) ? null : reader.GetString(9),
+        HasReplaced = reader.GetInt64(10) != 0,
+    };
+}
+
+/// <summary>What a dataset consists of now. Immutable; replaced as a whole after each commit.</summary>
+public sealed record DatasetManifest(ImmutableArray<Segment> Segments, long TailRows, long TailVersion, long Replaced)
+{
+    public static readonly DatasetManifest Empty = new([], 0, 0, 0);
+
+    public long Rows => Segments.Sum(s => s.Rows) + TailRows - Replaced;
+}

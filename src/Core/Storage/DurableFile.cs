@@ -1,0 +1,41 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Gongzhi.Core.Storage;
+
+/// <summary>Making files outlast a power cut: the content, then the name, then the directory that holds the name.</summary>
+public static partial class DurableFile
+{
+    /// <summary>Flushes the file's content to the disk.</summary>
+    public static void FlushContent(string path)
+    {
+        using var handle = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+        RandomAccess.FlushToDisk(handle);
+    }
+
+    /// <summary>Gives a flushed file its final name and makes the name durable. An existing file of that name has the same content, since names are hashes.</summary>
+    public static void Publish(string temporary, string final)
+    {
+        File.Move(temporary, final, overwrite: true);
+        FlushDirectory(Path.GetDirectoryName(final)!);
+    }
+
+    /// <summary>A rename is durable only after its directory is flushed; Windows flushes the entry with the file.</summary>
+    public static void FlushDirectory(string directory)
+    {
+        if (OperatingSystem.IsWindows())
+            return;
+        var descriptor = Open(directory, 0);
+        if (descriptor < 0)
+            throw new IOException($"Cannot open the directory to flush it (error {Marshal.GetLastPInvokeError()}).");
+        using var handle = new SafeFileHandle(descriptor, ownsHandle: true);
+        if (Fsync(descriptor) != 0)
+            throw new IOException($"Cannot flush the directory (error {Marshal.GetLastPInvokeError()}).");
+    }
+
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
+    private static partial int Fsync(int descriptor);
+}
