@@ -1,0 +1,185 @@
+namespace Gongzhi.Ledger;
+
+/// <summary>
+/// The stored tree of one sequencer: its edge, the entries of its last bundle, and the published checkpoint. Takes one step at a
+/// time; <see cref="TileLog"/> sees to that.
+/// </summary>
+internal sealed class TileTree
+{
+    private readonly NoteSigner _signer;
+    private readonly ITileStore _store;
+    private readonly TreeEdge _edge;
+    // The entries of the partial bundle, fewer than 256.
+    private readonly IReadOnlyList<ReadOnlyMemory<byte>> _tail;
+
+    private TileTree(NoteSigner signer, ITileStore store, TreeEdge edge, IReadOnlyList<ReadOnlyMemory<byte>> tail, TreeHead head)
+    {
+        (_signer, _store, _edge, _tail, Head) = (signer, store, edge, tail, head);
+    }
+
+    public TreeHead Head { get; }
+
+    /// <summary>The signed note that was published for this head; empty until it has been.</summary>
+    public ReadOnlyMemory<byte> Note { get; private init; }
+
+    /// <summary>
+    /// Reads the tree back, completes a step that a crash left between commit and publication, and re-verifies what is stored.
+    /// </summary>
+    /// <exception cref="LedgerCorruptException">State, tiles and published checkpoint do not agree.</exception>
+    public static async Task<TileTree> ReopenAsync(NoteSigner signer, ITreeState state, ITileStore store, CancellationToken cancel)
+    {
+        var step = await state.LoadAsync(cancel).ConfigureAwait(false);
+        var head = step?.After ?? TreeHead.Empty;
+        var (published, note) = await ReadPublishedAsync(signer, store, cancel).ConfigureAwait(false);
+        if (published is null && step is not null) throw new LedgerCorruptException(TilePath.Checkpoint, "is missing.");
+        if (published is not null && published.Size > head.Size)
+            throw new LedgerCorruptException(TilePath.Checkpoint, $"is of size {published.Size}, ahead of the committed {head.Size}.");
+
+        if (published is not null && published.Size == head.Size)
+        {
+            if (!published.Root.Span.SequenceEqual(head.Root.Span))
+                throw new LedgerCorruptException(TilePath.Checkpoint, $"has another root than the one committed at size {head.Size}.");
+            var (edge, tail) = await LoadEdgeAsync(store, head, cancel).ConfigureAwait(false);
+            return new TileTree(signer, store, edge, tail, head) { Note = note };
+        }
+
+        var before = step?.Before ?? TreeHead.Empty;
+        if (published is not null) await CheckPublishedAsync(store, before, published, cancel).ConfigureAwait(false);
+        var (oldEdge, oldTail) = await LoadEdgeAsync(store, before, cancel).ConfigureAwait(false);
+        var tree = new TileTree(signer, store, oldEdge, oldTail, before);
+        if (step is null) return await tree.PublishAsync(cancel).ConfigureAwait(false);
+        var (after, files, full) = tree.Plan(step.Entries);
+        if (!after.Head.Equals(head)) throw new LedgerCorruptException("state/tree", "its entries do not lead to the root it holds.");
+        return await after.CompleteAsync(files, full, cancel).ConfigureAwait(false);
+    }
+
+    /// <summary>What appending these entries would make, and the files that it changes. Touches nothing.</summary>
+    public (TileTree After, List<TileFile> Files, List<TileId> FilledTiles) Plan(IReadOnlyList<PendingEntry> entries)
+    {
+        var added = entries.Select(entry => entry.Entry).ToList();
+        var edge = _edge.Clone();
+        var tiles = new List<(TileId Tile, byte[] Hashes)>();
+        edge.Append(MerkleTree.LeafHashes(added), tiles);
+        var files = tiles.Select(tile => new TileFile(tile.Tile.ToString(), tile.Hashes)).ToList();
+        // The tile that was partial before and is full now leaves partial versions behind.
+        var filled = tiles.Where(tile => tile.Tile.Width == TilePath.FullWidth).GroupBy(tile => tile.Tile.Level).Select(level => level.First().Tile).ToList();
+
+        List<ReadOnlyMemory<byte>> pending = [.. _tail, .. added];
+        var bundle = Head.Size >> 8;
+        var at = 0;
+        for (; pending.Count - at >= TilePath.FullWidth; at += TilePath.FullWidth)
+        {
+            var id = new TileId(TilePath.EntriesLevel, bundle++, TilePath.FullWidth);
+            if (at == 0) filled.Add(id);
+            files.Add(new TileFile(id.ToString(), EntryBundle.Encode(pending.GetRange(at, TilePath.FullWidth))));
+        }
+        var tail = pending.GetRange(at, pending.Count - at);
+        if (tail.Count > 0) files.Add(new TileFile(TilePath.Entries(bundle, tail.Count), EntryBundle.Encode(tail)));
+        // Not to keep a caller's larger buffers alive.
+        tail = [.. tail.Select(entry => (ReadOnlyMemory<byte>)entry.ToArray())];
+        return (new TileTree(_signer, _store, edge, tail, new TreeHead(edge.Size, edge.Root())), files, filled);
+    }
+
+    /// <summary>Writes the tiles of a committed step, then signs and publishes. Only for a head that the state has made current.</summary>
+    public async Task<TileTree> CompleteAsync(List<TileFile> files, List<TileId> filled, CancellationToken cancel)
+    {
+        await _store.WriteAsync(files, cancel).ConfigureAwait(false);
+        var published = await PublishAsync(cancel).ConfigureAwait(false);
+        foreach (var tile in filled)
+        {
+            try
+            {
+                await _store.DeletePartialsAsync(tile.ToString(), cancel).ConfigureAwait(false);
+            }
+            catch (IOException)
+            {
+                // Superfluous files are harmless and the step is already published; it must not fail for them.
+            }
+        }
+        return published;
+    }
+
+    private async Task<TileTree> PublishAsync(CancellationToken cancel)
+    {
+        // Another sequencer over the same state may have gone further; a published checkpoint never goes back.
+        var (published, _) = await ReadPublishedAsync(_signer, _store, cancel).ConfigureAwait(false);
+        var text = new Checkpoint(_signer.Verifier.Name, Head.Size, Head.Root).Encode();
+        var note = SignedNote.Create(text, _signer.Sign(text)).Encode();
+        if (published is null || published.Size < Head.Size)
+            await _store.WriteAsync([new TileFile(TilePath.Checkpoint, note)], cancel).ConfigureAwait(false);
+        return new TileTree(_signer, _store, _edge, _tail, Head) { Note = note };
+    }
+
+    private static async Task<(Checkpoint? Checkpoint, byte[] Note)> ReadPublishedAsync(NoteSigner signer, ITileStore store, CancellationToken cancel)
+    {
+        byte[]? note;
+        try
+        {
+            note = await store.ReadAsync(TilePath.Checkpoint, SignedNote.BytesMax, cancel).ConfigureAwait(false);
+        }
+        catch (InvalidDataException tooLong)
+        {
+            throw new LedgerCorruptException(TilePath.Checkpoint, tooLong.Message);
+        }
+        if (note is null) return (null, []);
+        return Checkpoint.TryOpen(note, signer.Verifier, out var checkpoint)
+            ? (checkpoint, note)
+            : throw new LedgerCorruptException(TilePath.Checkpoint, "is not a checkpoint signed by this log's key.");
+    }
+
+    private static async Task CheckPublishedAsync(ITileStore store, TreeHead before, Checkpoint published, CancellationToken cancel)
+    {
+        if (published.Size > before.Size)
+            throw new LedgerCorruptException(TilePath.Checkpoint, $"is of size {published.Size}, which no step led to.");
+        var root = await new TileReader(store, before.Size).RangeAsync(0, published.Size, cancel).ConfigureAwait(false);
+        if (!root.AsSpan().SequenceEqual(published.Root.Span) && published.Size == before.Size && before.Root.Span.SequenceEqual(root))
+            throw new LedgerCorruptException(TilePath.Checkpoint, $"has another root than the tree at size {published.Size}.");
+        if (published.Size < before.Size && !root.AsSpan().SequenceEqual(published.Root.Span))
+            throw new LedgerCorruptException(TilePath.Checkpoint, $"has another root than the tiles at size {published.Size}.");
+        // Equal sizes with tiles of another root: the tiles broke, and loading the edge names which.
+    }
+
+    private static async Task<(TreeEdge Edge, IReadOnlyList<ReadOnlyMemory<byte>> Tail)> LoadEdgeAsync(
+        ITileStore store, TreeHead head, CancellationToken cancel)
+    {
+        var reader = new TileReader(store, head.Size);
+        var partials = new List<byte[]>();
+        for (var level = 0; level < TreeEdge.LevelCount(head.Size); level++)
+        {
+            var width = TreeEdge.PartialWidth(head.Size, level);
+            partials.Add(width == 0 ? [] : await reader.TileAsync(level, head.Size >> (8 * (level + 1)), cancel).ConfigureAwait(false));
+        }
+        var edge = TreeEdge.From(head.Size, partials);
+        var tailWidth = TreeEdge.PartialWidth(head.Size, 0);
+        IReadOnlyList<ReadOnlyMemory<byte>> tail = tailWidth == 0 ? [] : await reader.EntriesAsync(head.Size >> 8, cancel).ConfigureAwait(false);
+        var tailHashes = MerkleTree.LeafHashes(tail);
+        var rootHolds = edge.Root().AsSpan().SequenceEqual(head.Root.Span);
+        if (rootHolds && tailHashes.AsSpan().SequenceEqual(edge.Partial(0))) return (edge, tail);
+        if (rootHolds) throw new LedgerCorruptException(TilePath.Entries(head.Size >> 8, tailWidth), "its entries do not hash to their tile.");
+        throw await NameBreakAsync(reader, head, partials, tailHashes, cancel).ConfigureAwait(false);
+    }
+
+    /// <summary>The root does not hold; recompute each partial tile from what lies under it to find the one that broke.</summary>
+    private static async Task<LedgerCorruptException> NameBreakAsync(
+        TileReader reader, TreeHead head, List<byte[]> partials, byte[] tailHashes, CancellationToken cancel)
+    {
+        for (var level = 0; level < partials.Count; level++)
+        {
+            if (partials[level].Length == 0) continue;
+            var index = head.Size >> (8 * (level + 1));
+            var path = TilePath.Tile(level, index, partials[level].Length / MerkleTree.HashBytes);
+            if (level == 0)
+            {
+                if (!tailHashes.AsSpan().SequenceEqual(partials[0])) return new LedgerCorruptException(path, "does not hold the hashes of its entries.");
+                continue;
+            }
+            for (var i = 0; i < partials[level].Length / MerkleTree.HashBytes; i++)
+            {
+                var child = await reader.TileAsync(level - 1, (index << 8) + i, cancel).ConfigureAwait(false);
+                if (!MerkleRoot.Compute(child).AsSpan().SequenceEqual(partials[level].AsSpan(i * MerkleTree.HashBytes, MerkleTree.HashBytes)))
+                    return new LedgerCorruptException(path, $"hash {i} is not that of {TilePath.Tile(level - 1, (index << 8) + i)}.");
+            }
+        }
+        return new LedgerCorruptException("state/tree", $"its root at size {head.Size} is not that of the tiles.");
+    }
+}

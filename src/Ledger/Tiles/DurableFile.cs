@@ -1,0 +1,84 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Gongzhi.Ledger;
+
+/// <summary>Files that survive a power cut: temporary name → fsync → rename → fsync of the directory.</summary>
+internal static partial class DurableFile
+{
+    private const string TemporarySuffix = ".tmp";
+
+    /// <summary>Writes all files; the renames start only once every content is on disk. Not atomic across files.</summary>
+    public static void Write(IReadOnlyList<(string Path, ReadOnlyMemory<byte> Content)> files)
+    {
+        foreach (var (path, content) in files)
+        {
+            CreateDirectory(Path.GetDirectoryName(path)!);
+            using var handle = File.OpenHandle(path + TemporarySuffix, FileMode.Create, FileAccess.Write);
+            RandomAccess.Write(handle, content.Span, 0);
+            RandomAccess.FlushToDisk(handle);
+        }
+        var directories = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var (path, _) in files)
+        {
+            File.Move(path + TemporarySuffix, path, overwrite: true);
+            directories.Add(Path.GetDirectoryName(path)!);
+        }
+        foreach (var directory in directories) FlushDirectory(directory);
+    }
+
+    /// <summary>Creates a directory and its missing ancestors, each made durable in its parent.</summary>
+    public static void CreateDirectory(string directory)
+    {
+        if (Directory.Exists(directory)) return;
+        var parent = Path.GetDirectoryName(directory);
+        if (!string.IsNullOrEmpty(parent)) CreateDirectory(parent);
+        Directory.CreateDirectory(directory);
+        if (!string.IsNullOrEmpty(parent)) FlushDirectory(parent);
+    }
+
+    /// <summary>
+    /// Makes renames in a directory durable. .NET cannot open a directory, hence libc; Windows keeps its metadata journal in
+    /// order by itself and has no such call.
+    /// </summary>
+    public static void FlushDirectory(string directory)
+    {
+        if (OperatingSystem.IsWindows()) return;
+        var descriptor = Open(directory, 0);
+        if (descriptor < 0) throw new IOException($"Cannot open {directory} to flush it (errno {Marshal.GetLastPInvokeError()}).");
+        using var handle = new SafeFileHandle(descriptor, ownsHandle: true);
+        if (FSync(descriptor) != 0) throw new IOException($"Cannot flush {directory} (errno {Marshal.GetLastPInvokeError()}).");
+    }
+
+    /// <summary>The file's bytes, or null when it does not exist.</summary>
+    public static byte[]? ReadOrNull(string path, long bytesMax)
+    {
+        try
+        {
+            using var handle = File.OpenHandle(path);
+            var length = RandomAccess.GetLength(handle);
+            if (length > bytesMax) throw new InvalidDataException($"{path} is {length} bytes; at most {bytesMax} are read.");
+            var bytes = new byte[length];
+            var read = 0;
+            while (read < bytes.Length)
+            {
+                var n = RandomAccess.Read(handle, bytes.AsSpan(read), read);
+                if (n == 0) throw new InvalidDataException($"{path} grew shorter while it was read.");
+                read += n;
+            }
+            return bytes;
+        }
+        catch (Exception absent) when (absent is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int FSync(int descriptor);
+}

@@ -1,0 +1,48 @@
+namespace Gongzhi.Ledger;
+
+/// <summary>A log directory, read only: <c>checkpoint</c> and <c>tile/…</c> exactly as C2SP tlog-tiles serves them.</summary>
+public class DirectoryTileSource : ITileSource
+{
+    /// <summary>The log under <paramref name="directory"/>, which may be served over HTTP as it is.</summary>
+    public DirectoryTileSource(string directory) => Root = Path.GetFullPath(directory);
+
+    /// <summary>The log's directory, absolute.</summary>
+    public string Root { get; }
+
+    /// <inheritdoc />
+    public ValueTask<byte[]?> ReadAsync(string path, int bytesMax, CancellationToken cancel = default)
+    {
+        cancel.ThrowIfCancellationRequested();
+        return ValueTask.FromResult(DurableFile.ReadOrNull(FileOf(path), bytesMax));
+    }
+
+    /// <summary>Only the log's own paths become files, so that nothing can be read or written beside it.</summary>
+    protected string FileOf(string path) => path == TilePath.Checkpoint || TilePath.TryParse(path, out _)
+        ? Path.Combine(Root, path.Replace('/', Path.DirectorySeparatorChar))
+        : throw new ArgumentException($"Not a path of a tiled log: {path}", nameof(path));
+}
+
+/// <summary>A log directory that is written to: every file by temporary name, fsync, rename, fsync of the directory.</summary>
+public sealed class FileTileStore : DirectoryTileSource, ITileStore
+{
+    /// <summary>Opens the directory, creating it when there is none.</summary>
+    public FileTileStore(string directory) : base(directory) => DurableFile.CreateDirectory(Root);
+
+    /// <inheritdoc />
+    public ValueTask WriteAsync(IReadOnlyList<TileFile> files, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(files);
+        cancel.ThrowIfCancellationRequested();
+        DurableFile.Write([.. files.Select(file => (FileOf(file.Path), file.Content))]);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc />
+    public ValueTask DeletePartialsAsync(string fullTilePath, CancellationToken cancel = default)
+    {
+        cancel.ThrowIfCancellationRequested();
+        var directory = FileOf(fullTilePath) + ".p";
+        if (Directory.Exists(directory)) Directory.Delete(directory, recursive: true);
+        return ValueTask.CompletedTask;
+    }
+}
