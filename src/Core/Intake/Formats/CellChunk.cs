@@ -28,6 +28,7 @@ public enum CellKind : byte
 /// </summary>
 public sealed class CellChunk(int columns, int rowCapacity) : IDisposable
 {
+    // Set by the pooling source before the chunk is handed out; taken exactly once by Dispose, so disposing twice is harmless.
     private Action<CellChunk>? _release;
 
     /// <summary>The number of columns, equal to the source's header length.</summary>
@@ -54,6 +55,12 @@ public sealed class CellChunk(int columns, int rowCapacity) : IDisposable
     /// <summary>Kind of each cell; null when every cell is <see cref="CellKind.Text"/> (CSV).</summary>
     public CellKind[]? Kinds { get; set; }
 
+    /// <summary>
+    /// Rows that could not be read, in row order and at most one per row; null when there are none. Their cells are all
+    /// empty and <see cref="CellKind.Missing"/>. Filled only when <see cref="SourceOptions.CollectFaults"/> is on.
+    /// </summary>
+    public List<RowFault>? Faults { get; set; }
+
     /// <summary>The most rows this chunk can hold.</summary>
     public int RowCapacity { get; } = rowCapacity;
 
@@ -70,8 +77,14 @@ public sealed class CellChunk(int columns, int rowCapacity) : IDisposable
     /// <summary>Called once by the source that pools its chunks.</summary>
     public void OnRelease(Action<CellChunk> release) => _release = release;
 
-    public void Dispose() => _release?.Invoke(this);
+    public void Dispose() => Interlocked.Exchange(ref _release, null)?.Invoke(this);
 }
+
+/// <summary>A row that the source could not read although it still knows where the next one begins.</summary>
+/// <param name="Row">0-based index within the chunk: add <see cref="CellChunk.FirstRow"/> for the row's number in the file.</param>
+/// <param name="Code">A stable problem code such as <c>format.csv.columns</c>.</param>
+/// <param name="Message">One plain sentence.</param>
+public readonly record struct RowFault(int Row, string Code, string Message);
 
 /// <summary>
 /// A file being read as chunks of cells. Streams; never holds the whole file. A malformed source throws

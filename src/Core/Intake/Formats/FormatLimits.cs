@@ -1,0 +1,50 @@
+namespace Gongzhi.Core.Intake.Formats;
+
+/// <summary>What a file may at most contain. Constants, because a file refused by one node must be refused by all.</summary>
+public static class FormatLimits
+{
+    /// <summary>Bytes of UTF-8 in one cell. The longest free text seen in civic data (a petition with its attachments' text) is under 200 KiB.</summary>
+    public const int CellBytesMax = 1 << 20;
+
+    /// <summary>Bytes in one row as it stands in the file. Bounds the buffer a hostile file without newlines can make us hold.</summary>
+    public const int RowBytesMax = 8 << 20;
+
+    /// <summary>Columns in a header. Wider than any schema allowed here, and below SQLite's own 2,000.</summary>
+    public const int ColumnsMax = 2_000;
+
+    /// <summary>Bytes in one header name; names longer than this are data that lost its header.</summary>
+    public const int NameBytesMax = 1_024;
+
+    /// <summary>Rows in a chunk: enough to amortise a call per chunk, small enough that a chunk of numbers stays near the L2 cache.</summary>
+    public const int ChunkRows = 16_384;
+
+    /// <summary>Cells in a chunk, so that wide tables get shorter chunks (8 bytes of index per cell: 8 MiB).</summary>
+    public const int ChunkCells = 1 << 20;
+
+    /// <summary>Bytes of text after which a chunk is handed over even if it could hold more rows.</summary>
+    public const int ChunkBytes = 4 << 20;
+
+    /// <summary>Chunks a source keeps for reuse: one being filled, one being checked, and two in between.</summary>
+    public const int ChunksPooled = 4;
+
+    /// <summary>Rows on an Excel sheet, the format's own limit.</summary>
+    public const int SheetRowsMax = 1_048_576;
+
+    /// <summary>Bytes all members of an .xlsx may expand to together.</summary>
+    public const long WorkbookExpandedBytesMax = 512L << 20;
+
+    /// <summary>Members in an .xlsx archive.</summary>
+    public const int WorkbookEntriesMax = 10_000;
+
+    /// <summary>Expanded bytes per compressed byte, for .xlsx members together and for gzip. Repetitive CSV reaches about 100.</summary>
+    public const int ExpansionRatioMax = 200;
+
+    /// <summary>Expanded bytes before the gzip ratio is looked at: tiny files of one repeated row are honest.</summary>
+    public const int ExpansionGraceBytes = 1 << 20;
+
+    /// <summary>Bytes of a text stream looked at to tell its encoding.</summary>
+    public const int EncodingHeadBytes = 1 << 20;
+
+    /// <summary>The rows a chunk of this many columns can hold.</summary>
+    public static int RowsPerChunk(int columns) => Math.Clamp(ChunkCells / Math.Max(1, columns), 1, ChunkRows);
+}
