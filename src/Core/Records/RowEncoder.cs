@@ -67,7 +67,7 @@ public sealed class RowEncoder
 
     private int EncodeRow(RowColumns rows, int r, Span<byte> to)
     {
-        var ordinal = (uint)(rows.FirstOrdinal + r);
+        var ordinal = rows.OrdinalOf(r);
         to[0] = 0;
         _prefix.CopyTo(to[1..]);
         var n = 1 + _prefix.Length;

@@ -303,7 +303,7 @@ public sealed class SegmentWriter : IDisposable
     private static WriterProperties Properties(Dataset dataset)
     {
         using var builder = new WriterPropertiesBuilder();
-        builder.Compression(Compression.Zstd).CompressionLevel(1).CreatedBy("gongzhi");
+        builder.Compression(Compression.Zstd).CreatedBy("gongzhi");
         // Ordinals only count up: deltas of them are nearly nothing, a dictionary of them is larger than they are.
         builder.DisableDictionary("_ordinal").Encoding("_ordinal", ParquetSharp.Encoding.DeltaBinaryPacked);
         if (dataset.Salted)

@@ -33,6 +33,9 @@ public sealed class NodeWriter : IAsyncDisposable
         _loop = Task.Run(RunAsync);
     }
 
+    /// <summary>Raised after each group commit, on the writer's thread: for whoever looks for new work in the database.</summary>
+    public event Action? Committed;
+
     /// <summary>Set once a commit's outcome became unknown; the node must be restarted, nothing is accepted until then.</summary>
     public Exception? Broken => _broken;
 
@@ -151,6 +154,7 @@ public sealed class NodeWriter : IAsyncDisposable
         scope.Committed();
         foreach (var work in group)
             work.Complete();
+        Committed?.Invoke();
     }
 
     private abstract class Work

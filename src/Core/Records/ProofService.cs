@@ -1,0 +1,99 @@
+using System.Text;
+using Gongzhi.Ledger;
+
+namespace Gongzhi.Core.Records;
+
+/// <summary>Everything needed to check one row with no account and no network (docs/contracts/ledger.md).</summary>
+/// <param name="Row">Canonical bytes of the row.</param>
+/// <param name="Salt">Its salt, or null where the dataset is not salted.</param>
+/// <param name="Path">The row's inclusion path in its batch.</param>
+/// <param name="Entry">The ledger entry that commits to the batch.</param>
+/// <param name="TlogProof">A C2SP tlog-proof of the entry, with the checkpoint it was made under.</param>
+public sealed record RowProof(byte[] Row, byte[]? Salt, long Index, long Count, IReadOnlyList<byte[]> Path, byte[] Root, byte[] Entry, string TlogProof);
+
+/// <summary>The ledger's word on one batch.</summary>
+public sealed record BatchProof(long Index, string Checkpoint, byte[] Entry, string TlogProof);
+
+/// <summary>Makes proofs. Each is checked before it is given out: a store that has been tampered with is found here, and named.</summary>
+public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Sequencer sequencer)
+{
+    /// <summary>The proof of one row; null detail codes: <c>record.unknown</c>, <c>record.erased</c>, <c>record.notYetSequenced</c>.</summary>
+    public async Task<Result<RowProof>> ProveRowAsync(string dataset, Guid record, CancellationToken cancel)
+    {
+        if (!RecordId.TrySplit(record, out var batchId, out var ordinal) || store.FindBatch(batchId) is not { } batch
+            || batch.Dataset != dataset || ordinal >= batch.Rows)
+            return Problem.NotFound("record.unknown", "There is no record with this id in this dataset.");
+        var ledger = await ProveBatchAsync(batch, cancel).ConfigureAwait(false);
+        if (!ledger.Ok)
+            return ledger.Problem;
+        var definition = catalog.Find(dataset, batch.SchemaVersion) ?? throw new InvalidDataException($"Version {batch.SchemaVersion} of {dataset} is not known.");
+        var first = ordinal / BatchTree.Span * BatchTree.Span;
+        var count = (int)Math.Min(BatchTree.Span, batch.Rows - first);
+        var run = ReadRun(definition, batch, first, count);
+        var leaves = new byte[count * 32];
+        for (var i = 0; i < count; i++)
+            MerkleTree.LeafHash([.. run[i].Row, .. run[i].Salt ?? []]).CopyTo(leaves, i * 32);
+        var kept = batch.Tree.AsSpan((int)(first / BatchTree.Span) * 32, 32);
+        if (!MerkleRoot.Compute(leaves).AsSpan().SequenceEqual(kept))
+            throw new RecordsCorruptException(batch.Id, $"Rows {first} to {first + count - 1} of batch {batch.Id} in {dataset} are not the rows that were committed.");
+        if (!BatchTree.Root(batch.Tree).AsSpan().SequenceEqual(batch.Root))
+            throw new RecordsCorruptException(batch.Id, $"The tree kept for batch {batch.Id} in {dataset} does not lead to its root.");
+        var row = run[(int)(ordinal - first)];
+        return new RowProof(row.Row, row.Salt, ordinal, batch.Rows, BatchTree.Path(leaves, batch.Tree, ordinal), batch.Root, ledger.Value.Entry, ledger.Value.TlogProof);
+    }
+
+    /// <summary>The proof that the batch's entry is in the log.</summary>
+    public async Task<Result<BatchProof>> ProveBatchAsync(Batch batch, CancellationToken cancel)
+    {
+        if (store.LedgerIndex(batch.Entry) is not { } index || index >= sequencer.Log.Head.Size)
+            return new Problem("record.notYetSequenced", 409, "The contribution is kept but not yet in a signed checkpoint; ask again in a second.");
+        var entry = await sequencer.Log.ReadEntryAsync(index, cancel).ConfigureAwait(false);
+        var proof = await sequencer.Log.ProveEntryAsync(index, cancel).ConfigureAwait(false);
+        return new BatchProof(index, Encoding.UTF8.GetString(proof.CheckpointNote.Span), entry.ToArray(), Encoding.UTF8.GetString(proof.Encode()));
+    }
+
+    private (byte[] Row, byte[]? Salt)[] ReadRun(Catalog.Dataset definition, Batch batch, long first, int count)
+    {
+        var run = new (byte[] Row, byte[]? Salt)[count];
+        var found = 0;
+        var encoder = new RowEncoder(definition, batch.Id, batch.SubjectSalt);
+        foreach (var (segment, segmentFirst, rows) in store.SegmentsOf(batch.Id))
+        {
+            if (segmentFirst + rows <= first || segmentFirst >= first + count)
+                continue;
+            using var reader = new SegmentReader(definition, segment);
+            for (var g = 0; g < reader.RowGroups && found < count; g++)
+            {
+                var columns = reader.Read(g, (b, o) => b == batch.Id && o >= first && o < first + count);
+                if (columns is null)
+                    continue;
+                var encoded = encoder.Encode(columns);
+                for (var r = 0; r < columns.Rows; r++)
+                {
+                    var salt = columns.Salt(r);
+                    run[columns.OrdinalOf(r) - first] = (encoded.Row(r, salt.Length).ToArray(), salt.IsEmpty ? null : salt.ToArray());
+                    found++;
+                }
+            }
+        }
+        if (found < count)
+        {
+            foreach (var row in store.ReadTail(definition.Number, batch.Id, first, count - found))
+            {
+                if (row.Ordinal >= first + count)
+                    break;
+                run[row.Ordinal - first] = (row.Row, row.Salt);
+                found++;
+            }
+        }
+        return found == count
+            ? run
+            : throw new RecordsCorruptException(batch.Id, $"Of rows {first} to {first + count - 1} of batch {batch.Id}, {count - found} are missing.");
+    }
+}
+
+/// <summary>Stored rows are not what was committed. The message names the batch and the rows.</summary>
+public sealed class RecordsCorruptException(Guid batch, string message) : Exception(message)
+{
+    public Guid Batch { get; } = batch;
+}

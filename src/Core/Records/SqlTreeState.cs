@@ -1,0 +1,109 @@
+using Gongzhi.Core.Storage;
+using Gongzhi.Ledger;
+
+namespace Gongzhi.Core.Records;
+
+/// <summary>Where the log stands, in one row: which head, and the one before it, so that a step interrupted after its commit can be completed.</summary>
+public sealed class LogStateSchema : IHotSchema
+{
+    public string Sql => """
+        CREATE TABLE IF NOT EXISTS log_state (
+            one INTEGER PRIMARY KEY CHECK (one = 1),
+            size INTEGER NOT NULL,
+            root BLOB NOT NULL,
+            before_size INTEGER NOT NULL,
+            before_root BLOB NOT NULL
+        );
+        CREATE UNIQUE INDEX IF NOT EXISTS ledger_pending_index ON ledger_pending(log_index) WHERE log_index IS NOT NULL;
+        """;
+}
+
+/// <summary>
+/// The log's commit point in the node's own database. The compare-and-set is one UPDATE on size and root; the indexes of the
+/// step's entries are set in the same transaction, so an entry has an index exactly when it is in the tree.
+/// </summary>
+public sealed class SqlTreeState(World world, NodeWriter writer) : ITreeState
+{
+    public ValueTask<TreeStep?> LoadAsync(CancellationToken cancel = default)
+    {
+        using var connection = NodeDatabase.OpenReader(world);
+        using var transaction = connection.BeginTransaction(deferred: true);
+        using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = "SELECT size, root, before_size, before_root FROM log_state WHERE one = 1";
+        TreeHead before, after;
+        using (var reader = command.ExecuteReader())
+        {
+            if (!reader.Read())
+                return ValueTask.FromResult<TreeStep?>(null);
+            after = new TreeHead(reader.GetInt64(0), (byte[])reader[1]);
+            before = new TreeHead(reader.GetInt64(2), (byte[])reader[3]);
+        }
+        using var entries = connection.CreateCommand();
+        entries.Transaction = transaction;
+        entries.CommandText = "SELECT id, entry, log_index FROM ledger_pending WHERE log_index >= $from ORDER BY log_index";
+        entries.Parameters.AddWithValue("$from", before.Size);
+        var step = new List<PendingEntry>();
+        using (var reader = entries.ExecuteReader())
+        {
+            while (reader.Read())
+            {
+                if (reader.GetInt64(2) != before.Size + step.Count)
+                    throw new LedgerCorruptException("node.db", "The indexes of the last entries have a gap.");
+                step.Add(new PendingEntry(RecordId.FromBytes((byte[])reader[0]), (byte[])reader[1]));
+            }
+        }
+        if (step.Count != after.Size - before.Size)
+            throw new LedgerCorruptException("node.db", "The last step's entries are not all there.");
+        return ValueTask.FromResult<TreeStep?>(new TreeStep(before, after, step));
+    }
+
+    public async ValueTask<bool> TryAdvanceAsync(TreeStep step, CancellationToken cancel = default) =>
+        await writer.RunAsync(scope =>
+        {
+            using (var command = scope.Command(step.Before.Size == 0
+                ? """
+                  INSERT INTO log_state(one, size, root, before_size, before_root) VALUES (1, $size, $root, $beforeSize, $beforeRoot)
+                  ON CONFLICT DO NOTHING
+                  """
+                : """
+                  UPDATE log_state SET size = $size, root = $root, before_size = $beforeSize, before_root = $beforeRoot
+                  WHERE one = 1 AND size = $beforeSize AND root = $beforeRoot
+                  """))
+            {
+                command.Parameters.AddWithValue("$size", step.After.Size);
+                command.Parameters.AddWithValue("$root", step.After.Root.ToArray());
+                command.Parameters.AddWithValue("$beforeSize", step.Before.Size);
+                command.Parameters.AddWithValue("$beforeRoot", step.Before.Root.ToArray());
+                if (command.ExecuteNonQuery() != 1)
+                    return false;
+            }
+            using var index = scope.Command("UPDATE ledger_pending SET log_index = $index WHERE id = $id AND log_index IS NULL");
+            var at = index.Parameters.Add("$index", Microsoft.Data.Sqlite.SqliteType.Integer);
+            var id = index.Parameters.Add("$id", Microsoft.Data.Sqlite.SqliteType.Blob);
+            for (var i = 0; i < step.Entries.Count; i++)
+            {
+                at.Value = step.Before.Size + i;
+                id.Value = RecordId.Bytes(step.Entries[i].Id);
+                if (index.ExecuteNonQuery() != 1)
+                    throw new InvalidOperationException("An entry of the step is not waiting in the database.");
+            }
+            return true;
+        }, cancel).ConfigureAwait(false);
+
+    public ValueTask<IReadOnlyDictionary<Guid, long>> FindAsync(IReadOnlyCollection<Guid> ids, CancellationToken cancel = default)
+    {
+        using var connection = NodeDatabase.OpenReader(world);
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT log_index FROM ledger_pending WHERE id = $id";
+        var id = command.Parameters.Add("$id", Microsoft.Data.Sqlite.SqliteType.Blob);
+        var found = new Dictionary<Guid, long>();
+        foreach (var one in ids)
+        {
+            id.Value = RecordId.Bytes(one);
+            if (command.ExecuteScalar() is long index)
+                found[one] = index;
+        }
+        return ValueTask.FromResult<IReadOnlyDictionary<Guid, long>>(found);
+    }
+}

@@ -1,0 +1,97 @@
+using System.Text;
+using System.Text.Json;
+using Gongzhi.Core;
+using Gongzhi.Core.Audit;
+using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Intake;
+using Gongzhi.Core.Intake.Formats;
+using Gongzhi.Core.Parties;
+using Gongzhi.Core.Records;
+using Gongzhi.Core.Storage;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Gongzhi.Tests.Unit.Records;
+
+/// <summary>A real node core over a directory of its own: database, segments, ledger. Reopening is a new fixture on the same directory.</summary>
+internal sealed class CoreFixture : IAsyncDisposable
+{
+    private readonly bool _ownsDirectory;
+
+    private CoreFixture(string directory, bool ownsDirectory)
+    {
+        _ownsDirectory = ownsDirectory;
+        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log" };
+        using (var db = Open())
+            NodeDatabase.Prepare(World, db, [new RecordSchema(), new PendingEntriesSchema(), new LogStateSchema()]);
+        Writer = new NodeWriter(World, Open, NullLogger<NodeWriter>.Instance);
+        Catalog = new Catalog(World, Writer, TimeProvider.System);
+        Catalog.Open();
+        Store = new RecordStore(World, Writer);
+        Store.Open();
+        Sequencer = new Sequencer(World, Writer, TimeProvider.System, NullLogger<Sequencer>.Instance);
+        Intake = new IntakeService(Store, World, new IntakeRules { Places = KnownPlace }, TimeProvider.System);
+        Proofs = new ProofService(Catalog, Store, Sequencer);
+    }
+
+    public World World { get; }
+    public NodeWriter Writer { get; }
+    public Catalog Catalog { get; }
+    public RecordStore Store { get; }
+    public Sequencer Sequencer { get; }
+    public IntakeService Intake { get; }
+    public ProofService Proofs { get; }
+
+    public static Caller Steward { get; } = new() { Party = "steward", Units = ["office"], Roles = new HashSet<string> { Roles.Steward } };
+
+    public static async Task<CoreFixture> OpenAsync(string? directory = null)
+    {
+        var fixture = new CoreFixture(directory ?? Directory.CreateTempSubdirectory("gongzhi-test-").FullName, directory is null);
+        await fixture.Sequencer.OpenAsync(TestContext.Current.CancellationToken);
+        return fixture;
+    }
+
+    public async Task<Dataset> DefineAsync(string id, string definition)
+    {
+        using var json = JsonDocument.Parse(definition);
+        var put = await Catalog.PutAsync(Steward, id, json.RootElement, null, TestContext.Current.CancellationToken);
+        Assert.True(put.Ok, put.Problem?.Detail);
+        return put.Value.Dataset;
+    }
+
+    public async Task<Result<IntakeReceipt>> ContributeAsync(Dataset dataset, string csv, IntakeMode mode = IntakeMode.All, string? key = null)
+    {
+        await using var source = await CsvSource.OpenAsync(new MemoryStream(Encoding.UTF8.GetBytes(csv)), new SourceOptions { CollectFaults = mode == IntakeMode.Partial });
+        return await Intake.ContributeAsync(new Contribution
+        {
+            Dataset = dataset,
+            Contributor = "contributor",
+            Source = source,
+            Mode = mode,
+            IdempotencyKey = key,
+            Origin = "test text/csv",
+        }, TestContext.Current.CancellationToken);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Sequencer.DisposeAsync();
+        await Writer.DisposeAsync();
+        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
+        if (_ownsDirectory)
+            Directory.Delete(World.DataDirectory, recursive: true);
+    }
+
+    private NodeDb Open()
+    {
+        var options = new DbContextOptionsBuilder<NodeDb>();
+        NodeDatabase.Configure(options, World);
+        return new NodeDb(options.Options, [new CatalogModel()]);
+    }
+
+    private static bool KnownPlace(ReadOnlySpan<byte> code, Span<byte> stripped, out int length)
+    {
+        length = 0;
+        return Core.Territory.PlaceCode.TryParse(code, out var place) && place.TryFormat(stripped, out length);
+    }
+}
