@@ -138,7 +138,11 @@ internal sealed class CsvTokenizer(byte separator, int columns)
 
     private void EndRow(CellChunk chunk, ref Row row, int cells, int newline)
     {
-        if (cells != columns)
+        if (newline - row.Begin > FormatLimits.RowBytesMax)
+        {
+            Fault(chunk, row.First, "format.rowTooLong", string.Create(CultureInfo.InvariantCulture, $"The row is longer than {FormatLimits.RowBytesMax} bytes."));
+        }
+        else if (cells != columns)
         {
             Fault(chunk, row.First, "format.csv.columns", string.Create(CultureInfo.InvariantCulture, $"The row has {cells} cells; the header has {columns}."));
         }

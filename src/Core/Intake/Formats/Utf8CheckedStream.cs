@@ -15,6 +15,9 @@ internal sealed class Utf8CheckedStream(Stream inner) : ReadOnlyStream(inner)
     /// <summary>The stream itself if it is already checked.</summary>
     public static Utf8CheckedStream Over(Stream stream) => stream as Utf8CheckedStream ?? new Utf8CheckedStream(stream);
 
+    /// <summary>The same bytes, for a reader that checks them itself; only before anything has been read.</summary>
+    internal Stream Unchecked => Inner;
+
     public override int Read(Span<byte> buffer)
     {
         var n = Inner.Read(buffer);
