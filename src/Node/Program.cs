@@ -1,1 +1,3 @@
-Console.WriteLine("gongzhi");
+using Gongzhi.Node.Cli;
+
+return await GongzhiCommand.Create().Parse(args).InvokeAsync().ConfigureAwait(false);

@@ -1,0 +1,114 @@
+using System.ComponentModel.DataAnnotations;
+using Gongzhi.Core;
+
+namespace Gongzhi.Node.Hosting;
+
+/// <summary>
+/// Everything an operator may set about the host. Bound from the configuration section <c>Gongzhi</c> (file, then environment
+/// <c>GONGZHI__…</c>, then the command line); checked before anything starts; described in docs/contracts/configuration.md.
+/// </summary>
+public sealed record NodeOptions
+{
+    /// <summary>Directory that holds everything this world owns.</summary>
+    [Required(AllowEmptyStrings = false)]
+    public string Data { get; init; } = "data";
+
+    /// <summary>Name of the world; part of cookie names and of the ledger origin. Fixed at the first start.</summary>
+    [Required, RegularExpression("^[a-z][a-z0-9-]{0,31}$")]
+    public string World { get; init; } = "main";
+
+    /// <summary>Whether this is the real world, a drill or a test. Fixed at the first start.</summary>
+    public WorldKind Kind { get; init; } = WorldKind.Real;
+
+    /// <summary>The ledger's origin line; made from the world's name and a random part when absent. Fixed at the first start.</summary>
+    [StringLength(128, MinimumLength = 1)]
+    public string? LedgerOrigin { get; init; }
+
+    /// <summary>Addresses to listen on, separated by semicolons.</summary>
+    [Required(AllowEmptyStrings = false)]
+    public string Urls { get; init; } = "http://localhost:5080";
+
+    /// <summary>The address others know this node by; the issuer of its tokens. Absent: taken from each request.</summary>
+    [Url]
+    public string? PublicUrl { get; init; }
+
+    /// <summary>Allows signing in and tokens over plain HTTP from other machines (an intranet without certificates).</summary>
+    public bool AllowPlainHttp { get; init; }
+
+    /// <summary>Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or networks, separated by commas.</summary>
+    public string? TrustedProxies { get; init; }
+
+    /// <summary>Offers a one-time link for creating the first administrator while there is none.</summary>
+    public bool Empty { get; init; }
+
+    /// <summary><c>ID:SECRET</c> of a client that may do everything, made on an empty node.</summary>
+    [StringLength(400)]
+    public string? BootstrapClient { get; init; }
+
+    /// <summary>Largest body of an ordinary request, in bytes.</summary>
+    [Range(1_024, 1L << 30)]
+    public long RequestBytesMax { get; init; } = 1L << 20;
+
+    /// <summary>Largest body of a contribution of records, in bytes.</summary>
+    [Range(1_024, 1L << 40)]
+    public long UploadBytesMax { get; init; } = 10L << 30;
+
+    /// <summary>Longest time an ordinary request may take, in seconds.</summary>
+    [Range(1, 3_600)]
+    public int RequestSecondsMax { get; init; } = 60;
+
+    /// <summary>Longest time a contribution or a download may take, in minutes.</summary>
+    [Range(1, 1_440)]
+    public int UploadMinutesMax { get; init; } = 240;
+
+    /// <summary>Connections open at one time.</summary>
+    [Range(10, 1_000_000)]
+    public int ConnectionsMax { get; init; } = 10_000;
+
+    /// <summary>Requests a second of one signed-in caller, on average; twice as many in a burst. 0: no limit.</summary>
+    [Range(0, 1_000_000)]
+    public int CallerRequestsPerSecond { get; init; } = 10_000;
+
+    /// <summary>Requests a second from one address without an account, on average; twice as many in a burst. 0: no limit.</summary>
+    [Range(0, 1_000_000)]
+    public int AddressRequestsPerSecond { get; init; } = 500;
+
+    /// <summary>Attempts to sign in a minute from one address (forms, one-time codes, passkeys). 0: no limit.</summary>
+    [Range(0, 100_000)]
+    public int SignInsPerMinute { get; init; } = 30;
+
+    /// <summary>Token requests a minute from one address. 0: no limit.</summary>
+    [Range(0, 1_000_000)]
+    public int TokensPerMinute { get; init; } = 600;
+
+    /// <summary>Wrong passwords in a row before an account is locked.</summary>
+    [Range(1, 100)]
+    public int LockoutAttempts { get; init; } = 5;
+
+    /// <summary>How long an account stays locked, in minutes.</summary>
+    [Range(1, 1_440)]
+    public int LockoutMinutes { get; init; } = 15;
+
+    /// <summary>A session ends after this long without a request, in minutes.</summary>
+    [Range(1, 1_440)]
+    public int SessionIdleMinutes { get; init; } = 30;
+
+    /// <summary>A session ends after this long whatever happens, in hours.</summary>
+    [Range(1, 168)]
+    public int SessionHours { get; init; } = 12;
+
+    /// <summary>Life of an access token, in minutes.</summary>
+    [Range(1, 60)]
+    public int AccessTokenMinutes { get; init; } = 10;
+
+    /// <summary>Where traces and metrics go by OTLP; absent: nowhere.</summary>
+    [Url]
+    public string? OtlpEndpoint { get; init; }
+
+    /// <summary>Bearer token that opens /metrics to other machines; absent: only this machine may read it.</summary>
+    [StringLength(256, MinimumLength = 16)]
+    public string? MetricsToken { get; init; }
+
+    /// <summary>Writes the log as one JSON object a line.</summary>
+    public bool JsonLogs { get; init; }
+}

@@ -1,0 +1,98 @@
+using System.Net;
+using System.Security.Cryptography;
+using System.Text;
+using Gongzhi.Core.Storage;
+using Gongzhi.Node.Web;
+using Microsoft.AspNetCore.Diagnostics.HealthChecks;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using OpenTelemetry.Metrics;
+using OpenTelemetry.Resources;
+using OpenTelemetry.Trace;
+
+namespace Gongzhi.Node.Hosting;
+
+/// <summary>How an operator watches the node: logs, health, metrics, traces. None of them holds query strings, bodies or names.</summary>
+internal static class Observation
+{
+    public static void AddNodeObservation(this WebApplicationBuilder builder, NodeOptions options, Core.World world)
+    {
+        builder.Logging.ClearProviders();
+        if (options.JsonLogs)
+            builder.Logging.AddJsonConsole(o => o.UseUtcTimestamp = true);
+        else
+            builder.Logging.AddSimpleConsole(o => { o.SingleLine = true; o.TimestampFormat = "HH:mm:ss "; });
+        // At Information these would write addresses with their query strings, SQL, and token requests.
+        foreach (var category in new[] { "Microsoft.AspNetCore", "Microsoft.EntityFrameworkCore", "OpenIddict", "System.Net.Http" })
+            builder.Logging.AddFilter(category, LogLevel.Warning);
+        builder.Logging.AddFilter("Microsoft.Hosting.Lifetime", LogLevel.Warning);
+        // Standard output belongs to what the program answers; the log goes to the other one.
+        builder.Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
+
+        builder.Services.AddHealthChecks().AddCheck<StoreHealth>("store");
+        var telemetry = builder.Services.AddOpenTelemetry()
+            .ConfigureResource(r => r.AddService("gongzhi", serviceInstanceId: world.Name))
+            .WithMetrics(m =>
+            {
+                m.AddAspNetCoreInstrumentation().AddRuntimeInstrumentation().AddMeter("Gongzhi.*").AddPrometheusExporter();
+                if (options.OtlpEndpoint is { } otlp)
+                    m.AddOtlpExporter(o => o.Endpoint = new Uri(otlp));
+            });
+        if (options.OtlpEndpoint is { } traces)
+            telemetry.WithTracing(t => t.AddAspNetCoreInstrumentation().AddSource("Gongzhi.*").AddOtlpExporter(o => o.Endpoint = new Uri(traces)));
+    }
+
+    public static void MapObservation(this WebApplication app, NodeOptions options)
+    {
+        app.MapHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false, ResponseWriter = WriteHealth })
+            .WithMetadata(new EndpointNameMetadata("health-live")).AllowAnonymous();
+        app.MapHealthChecks("/health/ready", new HealthCheckOptions { ResponseWriter = WriteHealth })
+            .WithMetadata(new EndpointNameMetadata("health-ready")).AllowAnonymous();
+        app.MapPrometheusScrapingEndpoint("/metrics")
+            .WithMetadata(new EndpointNameMetadata("metrics")).AllowAnonymous();
+    }
+
+    /// <summary>Keeps /metrics to this machine, or to whoever has the token.</summary>
+    public static void UseMetricsGuard(this IApplicationBuilder app, NodeOptions options) => app.Use(async (http, next) =>
+    {
+        if (http.Request.Path.StartsWithSegments("/metrics") && !MayRead(http, options))
+        {
+            await ProblemWriting.WriteAsync(http, HostProblems.Unknown).ConfigureAwait(false);
+            return;
+        }
+        await next(http).ConfigureAwait(false);
+    });
+
+    private static bool MayRead(HttpContext http, NodeOptions options)
+    {
+        if (options.MetricsToken is { } token)
+            return CryptographicOperations.FixedTimeEquals(
+                Encoding.UTF8.GetBytes(http.Request.Headers.Authorization.ToString()), Encoding.UTF8.GetBytes("Bearer " + token));
+        // A proxy on this machine also comes from the loopback address, but says for whom.
+        return http.Connection.RemoteIpAddress is { } address && IPAddress.IsLoopback(address)
+            && !http.Request.Headers.ContainsKey("X-Forwarded-For") && !http.Request.Headers.ContainsKey("Forwarded");
+    }
+
+    private static Task WriteHealth(HttpContext http, HealthReport report) => http.Response.WriteAsJsonAsync(new
+    {
+        status = report.Status == HealthStatus.Healthy ? "ok" : "unavailable",
+        checks = report.Entries.ToDictionary(e => e.Key, e => e.Value.Status == HealthStatus.Healthy ? "ok" : "unavailable"),
+    }, http.RequestAborted);
+}
+
+/// <summary>The writer takes changes and the database opens.</summary>
+internal sealed class StoreHealth(NodeWriter writer, IDbContextFactory<NodeDb> databases) : IHealthCheck
+{
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    {
+        if (writer.Broken is not null)
+            return HealthCheckResult.Unhealthy("The writer has stopped.");
+        var db = await databases.CreateDbContextAsync(cancellationToken).ConfigureAwait(false);
+        await using (db.ConfigureAwait(false))
+        {
+            return await db.Database.CanConnectAsync(cancellationToken).ConfigureAwait(false)
+                ? HealthCheckResult.Healthy()
+                : HealthCheckResult.Unhealthy("The database does not open.");
+        }
+    }
+}

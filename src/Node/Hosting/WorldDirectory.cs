@@ -1,0 +1,98 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using Gongzhi.Core;
+
+namespace Gongzhi.Node.Hosting;
+
+/// <summary>
+/// The data directory as this process holds it: one process at a time (a lock file), always the same world (world.json,
+/// written at the first start), and readable by the node's own user alone.
+/// </summary>
+public sealed class WorldDirectory : IDisposable
+{
+    private readonly FileStream _lock;
+
+    private WorldDirectory(World world, FileStream held) => (World, _lock) = (world, held);
+
+    public World World { get; }
+
+    public static WorldDirectory Open(NodeOptions options)
+    {
+        var root = Path.GetFullPath(options.Data);
+        FileStream held;
+        try
+        {
+            MakePrivate(root);
+            held = new FileStream(Path.Combine(root, "node.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new StartRefusedException($"The data directory {root} cannot be used, or another node is running on it: {e.Message}");
+        }
+        try
+        {
+            var world = Identify(options, root);
+            foreach (var directory in new[] { world.SegmentDirectory, world.LedgerDirectory, world.SpoolDirectory, world.RejectDirectory, world.KeyDirectory })
+                MakePrivate(directory);
+            return new WorldDirectory(world, held);
+        }
+        catch
+        {
+            held.Dispose();
+            throw;
+        }
+    }
+
+    public void Dispose() => _lock.Dispose();
+
+    private static World Identify(NodeOptions options, string root)
+    {
+        var path = Path.Combine(root, "world.json");
+        if (File.Exists(path))
+        {
+            var found = JsonSerializer.Deserialize<WorldFile>(File.ReadAllBytes(path))
+                ?? throw new StartRefusedException($"{path} is empty.");
+            if (found.Name != options.World || found.Kind != options.Kind.ToString()
+                || options.LedgerOrigin is { } origin && origin != found.LedgerOrigin)
+                throw new StartRefusedException(
+                    $"The data directory belongs to the world {found.Name} ({found.Kind}, {found.LedgerOrigin}); a world never changes its name. Choose another data directory.");
+            return Make(options, root, found.LedgerOrigin);
+        }
+        var made = options.LedgerOrigin
+            ?? $"gongzhi.invalid/{options.World}-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(6))}";
+        PrivateFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(new WorldFile(options.World, options.Kind.ToString(), made)));
+        return Make(options, root, made);
+    }
+
+    private static World Make(NodeOptions options, string root, string origin) =>
+        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin };
+
+    private static void MakePrivate(string directory)
+    {
+        if (OperatingSystem.IsWindows())
+            Directory.CreateDirectory(directory);
+        else
+            Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+    }
+
+    private sealed record WorldFile(string Name, string Kind, string LedgerOrigin);
+}
+
+/// <summary>Small files that must be whole or absent after a crash and readable by their owner alone (mode 0600).</summary>
+internal static class PrivateFile
+{
+    public static void Write(string path, ReadOnlySpan<byte> content)
+    {
+        var temporary = path + ".new";
+        File.Delete(temporary);
+        var settings = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.None };
+        if (!OperatingSystem.IsWindows())
+            settings.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        using (var stream = new FileStream(temporary, settings))
+        {
+            stream.Write(content);
+            stream.Flush(flushToDisk: true);
+        }
+        File.Move(temporary, path, overwrite: true);
+    }
+}

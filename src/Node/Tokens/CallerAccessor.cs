@@ -1,0 +1,68 @@
+using System.Security.Claims;
+using Gongzhi.Core.Parties;
+
+namespace Gongzhi.Node.Tokens;
+
+/// <summary>Finds the party behind a token or a session, as it stands now; null when it no longer exists or may no longer act.</summary>
+public delegate Caller? PartyLookup(string party);
+
+/// <summary>Makes a party for a first client or administrator and answers its id.</summary>
+public delegate Task<string> PartyProvision(NewParty party, CancellationToken cancel);
+
+/// <param name="Name">Shown to people.</param>
+/// <param name="Kind"><c>client</c> or <c>person</c>.</param>
+/// <param name="Roles">Roles it holds, from <see cref="Roles"/>.</param>
+public sealed record NewParty(string Name, string Kind, IReadOnlyList<string> Roles);
+
+/// <summary>Claims that carry a party; shared by tokens and sessions.</summary>
+public static class PartyClaims
+{
+    public const string Party = "party";
+    public const string Role = "role";
+    public const string Unit = "unit";
+
+    /// <summary>Every role there is, for a bootstrap client.</summary>
+    public static readonly IReadOnlyList<string> AllRoles =
+    [
+        Roles.SystemAdministrator, Roles.SecurityAdministrator, Roles.AuditAdministrator, Roles.Steward, Roles.Contributor, Roles.Reader,
+    ];
+}
+
+/// <summary>Who is asking in this request. Scoped; handlers take it and never look at claims.</summary>
+public sealed class CallerAccessor(IHttpContextAccessor http, PartyLookup? lookup = null)
+{
+    private Caller? _caller;
+    private bool _resolved;
+
+    /// <summary>The caller, or null when nobody signed in or the party is gone.</summary>
+    public Caller? Current
+    {
+        get
+        {
+            if (!_resolved)
+            {
+                _caller = http.HttpContext?.User is { Identity.IsAuthenticated: true } user ? Resolve(user) : null;
+                _resolved = true;
+            }
+            return _caller;
+        }
+    }
+
+    /// <summary>The caller on a route that requires one (<c>RequireCaller</c>).</summary>
+    public Caller Required => Current ?? throw new InvalidOperationException("This route has no caller; it must be mapped with RequireCaller().");
+
+    /// <summary>Finds the caller for a principal outside a request's own scope.</summary>
+    public Caller? Resolve(ClaimsPrincipal user)
+    {
+        if (user.FindFirst(PartyClaims.Party)?.Value is not { Length: > 0 } party)
+            return null;
+        if (lookup is not null)
+            return lookup(party);
+        return new Caller
+        {
+            Party = party,
+            Units = [.. user.FindAll(PartyClaims.Unit).Select(c => c.Value)],
+            Roles = user.FindAll(PartyClaims.Role).Select(c => c.Value).ToHashSet(StringComparer.Ordinal),
+        };
+    }
+}

@@ -1,0 +1,50 @@
+using Gongzhi.Node.Hosting;
+using Gongzhi.Node.Tokens;
+using Microsoft.AspNetCore.Http.Metadata;
+using Microsoft.AspNetCore.Http.Timeouts;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
+
+namespace Gongzhi.Node.Web;
+
+/// <summary>What a route says about itself; a test demands these of every route.</summary>
+public static class EndpointRules
+{
+    public const string UploadTimeout = "upload";
+
+    /// <summary>Signed in (token or session), the party still there, and holding one of <paramref name="roles"/> if any are named.</summary>
+    public static T RequireCaller<T>(this T builder, params string[] roles) where T : IEndpointConventionBuilder
+    {
+        builder.RequireAuthorization(policy => policy.RequireAuthenticatedUser().RequireAssertion(context =>
+        {
+            if (context.Resource is not HttpContext http)
+                return false;
+            var caller = http.RequestServices.GetRequiredService<CallerAccessor>().Current;
+            return caller is not null && (roles.Length == 0 || roles.Any(caller.Has));
+        }));
+        return builder;
+    }
+
+    /// <summary>The largest body this route takes, in bytes. Every route that changes something states one.</summary>
+    public static T AcceptsBody<T>(this T builder, long bytesMax) where T : IEndpointConventionBuilder =>
+        builder.WithMetadata(new BodyLimit(bytesMax));
+
+    /// <summary>A route that takes a stream of records: the large limit, the long time-out, and a slower pace than forms must keep.</summary>
+    public static T AcceptsUpload<T>(this T builder, NodeOptions options) where T : IEndpointConventionBuilder =>
+        builder.WithMetadata(new BodyLimit(options.UploadBytesMax), new SlowBody(), new RequestTimeoutAttribute(UploadTimeout));
+
+    /// <summary>A route that answers with a stream (a download): the long time-out.</summary>
+    public static T AnswersLong<T>(this T builder) where T : IEndpointConventionBuilder =>
+        builder.WithMetadata(new RequestTimeoutAttribute(UploadTimeout));
+
+    /// <summary>An upload over a poor line may pause: 240 bytes a second after a minute's grace, against 240 after 5 s elsewhere.</summary>
+    internal static IApplicationBuilder UseSlowBodies(this IApplicationBuilder app) => app.Use((http, next) =>
+    {
+        if (http.GetEndpoint()?.Metadata.GetMetadata<SlowBody>() is not null && http.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate)
+            rate.MinDataRate = new Microsoft.AspNetCore.Server.Kestrel.Core.MinDataRate(240, TimeSpan.FromMinutes(1));
+        return next(http);
+    });
+
+    private sealed class SlowBody;
+
+    private sealed record BodyLimit(long? MaxRequestBodySize) : IRequestSizeLimitMetadata;
+}

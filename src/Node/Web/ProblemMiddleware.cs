@@ -1,0 +1,67 @@
+using Gongzhi.Core;
+using Gongzhi.Core.Storage;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Data.Sqlite;
+
+namespace Gongzhi.Node.Web;
+
+/// <summary>
+/// Turns whatever leaves the pipeline without a body, or by an exception, into a problem. Bad input is the caller's (4xx), a store
+/// that cannot take changes is "try again" (503), and the rest is ours (500): logged in full, told in one sentence.
+/// </summary>
+internal sealed class ProblemMiddleware(RequestDelegate next, ILogger<ProblemMiddleware> log)
+{
+    public async Task InvokeAsync(HttpContext http)
+    {
+        try
+        {
+            await next(http).ConfigureAwait(false);
+        }
+        catch (Exception) when (http.RequestAborted.IsCancellationRequested)
+        {
+            // Nobody is there any more to read an answer.
+            return;
+        }
+        catch (Exception e)
+        {
+            var problem = From(e);
+            if (problem.Status == 500)
+                log.LogError(e, "A request to {Route} failed", http.GetEndpoint()?.DisplayName ?? "no route");
+            else if (problem.Status == 503)
+                log.LogWarning(e, "A request to {Route} could not be served", http.GetEndpoint()?.DisplayName ?? "no route");
+            if (http.Response.HasStarted)
+            {
+                // Half an answer must not look like a whole one.
+                http.Abort();
+                return;
+            }
+            http.Response.Clear();
+            SecurityHeaders.Apply(http);
+            await ProblemWriting.WriteAsync(http, problem).ConfigureAwait(false);
+            return;
+        }
+
+        var response = http.Response;
+        if (response.StatusCode >= 400 && !response.HasStarted && response.ContentLength is null
+            && string.IsNullOrEmpty(response.ContentType) && (IsMachine(http.Request) || response.StatusCode is not 404))
+            await ProblemWriting.WriteAsync(http, HostProblems.For(response.StatusCode)).ConfigureAwait(false);
+    }
+
+    /// <summary>Whether a program asks: API paths always, elsewhere whoever does not ask for HTML.</summary>
+    public static bool IsMachine(HttpRequest request) =>
+        request.Path.StartsWithSegments("/api") || request.Path.StartsWithSegments("/ledger")
+        || request.Path.StartsWithSegments("/open311") || request.Path.StartsWithSegments("/health")
+        || !request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase);
+
+    internal static Problem From(Exception e) => e switch
+    {
+        BadHttpRequestException bad => HostProblems.For(bad.StatusCode),
+        StoreUnavailableException => HostProblems.StoreUnavailable,
+        WriterStoppedException => HostProblems.NodeStopped,
+        // Busy, locked, full: the library stores meet the same states as the writer.
+        SqliteException { SqliteErrorCode: 5 or 6 or 13 } => HostProblems.StoreUnavailable,
+        ConnectionAbortedException or ConnectionResetException => HostProblems.Malformed,
+        { InnerException: SqliteException { SqliteErrorCode: 5 or 6 or 13 } } => HostProblems.StoreUnavailable,
+        _ => HostProblems.Internal,
+    };
+}
