@@ -1,3 +1,5 @@
+using System.Text.Encodings.Web;
+using System.Text.Unicode;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
@@ -18,6 +20,8 @@ public static class UiServices
         ArgumentNullException.ThrowIfNull(services);
         services.AddLocalization();
         services.TryAddSingleton(TimeProvider.System);
+        // The default encoder writes every Chinese character as eight ASCII ones; markup characters stay escaped under this one.
+        services.TryAddSingleton(HtmlEncoder.Create(UnicodeRanges.All));
         services.TryAddScoped<ShellState>();
         services.TryAddScoped<UiIds>();
         return services;

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Gongzhi.Ui.Components;
 
 /// <summary>The frame of every page: use it as the layout.</summary>
@@ -8,6 +10,10 @@ public partial class Shell
     private string SignInHref => State.SignInHref + "?returnUrl=" + Uri.EscapeDataString(Here);
 
     private static string Named(string culture) => culture == "en" ? "English" : "中文";
+
+    // By language, so that en-GB or zh-Hans still mark the one shown.
+    private static bool Speaks(string culture) =>
+        CultureInfo.CurrentUICulture.TwoLetterISOLanguageName == culture[..2];
 
     private string CultureHref(string culture) =>
         State.CulturePath + "?culture=" + culture + "&returnUrl=" + Uri.EscapeDataString(Here);
