@@ -30,9 +30,9 @@ public sealed record Segment
 /// nothing it names is swept away; dispose it after.
 /// </summary>
 /// <remarks>
-/// Columns, in segments and tail alike: <c>_batch</c> BLOB (16 bytes), <c>_ordinal</c> INTEGER, <c>_time</c> TIMESTAMP WITH TIME ZONE,
+/// Columns, in segments and tail alike: <c>_batch</c> BLOB (16 bytes), <c>_ordinal</c> INTEGER, <c>_time</c> TIMESTAMP (UTC),
 /// <c>_place</c> VARCHAR or null, then one column per field under its own name: String and Place VARCHAR; Integer, Year and YearMonth BIGINT; Decimal
-/// DECIMAL(18, scale); Double DOUBLE; Boolean BOOLEAN; Date DATE; DateTime TIMESTAMP WITH TIME ZONE; Time TIME. Segments of an older schema
+/// DECIMAL(18, scale); Double DOUBLE; Boolean BOOLEAN; Date DATE; DateTime TIMESTAMP (UTC, never WITH TIME ZONE, whose truncations depend on a session setting); Time TIME. Segments of an older schema
 /// version may lack later fields (<c>union_by_name</c>).
 /// </remarks>
 public sealed class RecordSnapshot(Dataset dataset, IReadOnlyList<Segment> segments, string? tailTable, string? replacedTable, long ledgerIndex, Action? release = null)
