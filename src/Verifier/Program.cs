@@ -1,1 +1,4 @@
-Console.WriteLine("gongzhi-verify");
+using Gongzhi.Verifier;
+
+Console.OutputEncoding = System.Text.Encoding.UTF8;
+return await Doors.RunAsync(args, Console.Out, Console.Error);

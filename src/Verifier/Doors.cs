@@ -1,0 +1,152 @@
+using System.CommandLine;
+using System.Text.Json;
+using Gongzhi.Ledger;
+
+namespace Gongzhi.Verifier;
+
+/// <summary>The commands of gongzhi-verify. Exit codes: 0 proven, 1 not proven or tampered with, 2 unusable input.</summary>
+public static class Doors
+{
+    private static readonly JsonSerializerOptions Json = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    private static readonly Option<FileInfo> Key = new("--vkey")
+    {
+        Description = "A file holding the log's one-line verifier key; the only thing trusted. 账本验证公钥文件（唯一信任的内容）。",
+        Required = true,
+        Recursive = true,
+    };
+
+    private static readonly Option<bool> AsJson = new("--json") { Description = "Print JSON, one object a line. 以 JSON 输出，每行一个对象。", Recursive = true };
+
+    private static readonly Option<string?> Language = new("--lang")
+    {
+        Description = "zh or en; by default what LC_ALL, LC_MESSAGES or LANG says. 输出语言，默认取自环境变量。",
+        Recursive = true,
+    };
+
+    /// <summary>Runs one command line; results go to <paramref name="output"/>.</summary>
+    public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error)
+    {
+        Language.AcceptOnlyFromAmong("zh", "zh-CN", "en");
+        var root = new RootCommand(
+            "Verifies what a Gongzhi node hands out, trusting only the log's key. Exit codes: 0 proven, 1 not proven, 2 unusable input.\n"
+            + "核验共治节点给出的证明，只信任账本公钥。退出码：0 已证明，1 未能证明，2 输入不可用。") { Key, AsJson, Language };
+
+        var proofs = new Argument<FileInfo[]>("proof") { Arity = ArgumentArity.OneOrMore, Description = "Row proofs: .json, or .ndjson with one a line. 行证明文件。" };
+        var row = new Command("row", "Prove that rows were committed to the ledger. 证明若干行已写入账本。") { proofs };
+        row.SetAction((parse, cancel) => ReportAsync(parse, output, key => RowsAsync(parse.GetValue(proofs)!, key, cancel)));
+
+        var receipts = new Argument<FileInfo[]>("receipt") { Arity = ArgumentArity.OneOrMore, Description = "Receipts of contributions. 提交回执文件。" };
+        var receipt = new Command("receipt", "Prove that a contribution was committed to the ledger. 证明一次提交已写入账本。") { receipts };
+        receipt.SetAction((parse, cancel) => ReportAsync(parse, output, key => ReceiptsAsync(parse.GetValue(receipts)!, key, cancel)));
+
+        var place = new Argument<string>("log") { Description = "The log's directory or URL prefix. 账本目录或网址前缀。" };
+        var from = new Option<FileInfo?>("--from") { Description = "An older signed checkpoint the log must extend. 旧检查点，账本须为其延续。" };
+        var log = new Command("log", "Recompute a whole log from its entries. 由条目重算整个账本。") { place, from };
+        log.SetAction((parse, cancel) => ReportAsync(parse, output, key => LogAsync(parse.GetValue(place)!, parse.GetValue(from), key, cancel)));
+        root.Add(row);
+        root.Add(log);
+        root.Add(receipt);
+
+        var parsed = root.Parse(args);
+        var exit = await parsed.InvokeAsync(new InvocationConfiguration { Output = output, Error = error });
+        return parsed.Errors.Count > 0 ? (int)Outcome.Unusable : exit;
+    }
+
+    private static async Task<int> ReportAsync(ParseResult parse, TextWriter output, Func<NoteVerifier, IAsyncEnumerable<(string Name, Verdict Verdict)>> check)
+    {
+        var chinese = IsChinese(parse.GetValue(Language));
+        var worst = Outcome.Proven;
+        await foreach (var (name, verdict) in WithKeyAsync(parse.GetValue(Key)!, check))
+        {
+            // Tampering weighs more than a file that could not be read.
+            if (verdict.Outcome == Outcome.NotProven || worst == Outcome.Proven) worst = verdict.Outcome;
+            await output.WriteLineAsync(parse.GetValue(AsJson)
+                ? JsonSerializer.Serialize(new { name, outcome = verdict.Outcome.ToString(), code = verdict.Code, sentence = verdict.In(chinese), facts = verdict.Facts }, Json)
+                : $"{name}: {verdict.In(chinese)}");
+        }
+        return (int)worst;
+    }
+
+    private static bool IsChinese(string? language)
+    {
+        foreach (var variable in (ReadOnlySpan<string>)["LC_ALL", "LC_MESSAGES", "LANG"])
+        {
+            if (!string.IsNullOrEmpty(language)) break;
+            language = Environment.GetEnvironmentVariable(variable);
+        }
+        return language?.StartsWith("zh", StringComparison.OrdinalIgnoreCase) ?? false;
+    }
+
+    private static async IAsyncEnumerable<(string, Verdict)> WithKeyAsync(FileInfo file, Func<NoteVerifier, IAsyncEnumerable<(string, Verdict)>> check)
+    {
+        var (bytes, unread) = Read(file, 4096);
+        if (bytes is null || !NoteVerifier.TryParse(System.Text.Encoding.UTF8.GetString(bytes).Trim(), out var key) || key.Type != NoteKeyType.Ed25519)
+        {
+            yield return (file.Name, unread ?? Verdict.Unusable("This file does not hold a log's verifier key.", "该文件不是账本的验证公钥。"));
+            yield break;
+        }
+        await foreach (var result in check(key)) yield return result;
+    }
+
+    private static async IAsyncEnumerable<(string, Verdict)> RowsAsync(
+        FileInfo[] files, NoteVerifier key, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancel)
+    {
+        foreach (var file in files)
+        {
+            if (!file.Extension.Equals(".ndjson", StringComparison.OrdinalIgnoreCase) || !file.Exists)
+            {
+                var (bytes, unread) = Read(file, ProofJsonContext.BytesMax);
+                yield return (file.Name, unread ?? RowCheck.Check(bytes, key));
+                continue;
+            }
+            var (number, proofs) = (0, 0);
+            await using var stream = file.OpenRead();
+            await foreach (var line in Lines.ReadAsync(stream, ProofJsonContext.BytesMax, cancel))
+            {
+                number++;
+                if (line is { Length: 0 }) continue;
+                proofs++;
+                yield return ($"{file.Name}:{number}", line is null
+                    ? Verdict.Unusable("This line is too long to be a proof.", "该行过长，不可能是证明。")
+                    : RowCheck.Check(line, key));
+            }
+            if (proofs == 0) yield return (file.Name, Verdict.Unusable("The file holds no proofs.", "文件中没有证明。"));
+        }
+    }
+
+    private static async IAsyncEnumerable<(string, Verdict)> ReceiptsAsync(
+        FileInfo[] files, NoteVerifier key, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancel)
+    {
+        foreach (var file in files)
+        {
+            cancel.ThrowIfCancellationRequested();
+            var (bytes, unread) = Read(file, ProofJsonContext.BytesMax);
+            yield return (file.Name, unread ?? ReceiptCheck.Check(bytes, key));
+        }
+        await Task.CompletedTask;
+    }
+
+    private static async IAsyncEnumerable<(string, Verdict)> LogAsync(
+        string place, FileInfo? from, NoteVerifier key, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancel)
+    {
+        byte[]? older = null;
+        Verdict? unread = null;
+        if (from is not null) (older, unread) = Read(from, SignedNote.BytesMax);
+        if (unread is null && older is { Length: 0 }) unread = Verdict.Unusable("The older checkpoint is empty.", "旧检查点为空。");
+        yield return unread is not null ? (from!.Name, unread) : (place, await LogCheck.CheckAsync(place, key, older, cancel));
+    }
+
+    private static (byte[]? Bytes, Verdict? Unread) Read(FileInfo file, int bytesMax)
+    {
+        try
+        {
+            if (file.Length > bytesMax) return (null, Verdict.Unusable($"The file is longer than {bytesMax} bytes.", $"文件超过 {bytesMax} 字节。"));
+            return (File.ReadAllBytes(file.FullName), null);
+        }
+        catch (Exception unread) when (unread is IOException or UnauthorizedAccessException)
+        {
+            return (null, Verdict.Unusable($"The file cannot be read: {unread.Message}", $"无法读取文件：{unread.Message}"));
+        }
+    }
+}

@@ -1,0 +1,48 @@
+using System.Net;
+using Gongzhi.Ledger;
+
+namespace Gongzhi.Verifier;
+
+/// <summary>Checks a whole log, from a directory or over HTTP.</summary>
+public static class LogCheck
+{
+    public static async Task<Verdict> CheckAsync(string place, NoteVerifier key, ReadOnlyMemory<byte> from, CancellationToken cancel)
+    {
+        AuditReport report;
+        try
+        {
+            if (Uri.TryCreate(place, UriKind.Absolute, out var url) && url.Scheme is "http" or "https")
+            {
+                using var handler = new SocketsHttpHandler { AutomaticDecompression = DecompressionMethods.All, MaxAutomaticRedirections = 3 };
+                using var http = new HttpClient(handler) { Timeout = TimeSpan.FromSeconds(60) };
+                report = await LogAuditor.AuditAsync(new HttpTileSource(http, url), key, from, cancel);
+            }
+            else if (Directory.Exists(place))
+            {
+                report = await LogAuditor.AuditAsync(new DirectoryTileSource(place), key, from, cancel);
+            }
+            else
+            {
+                return Verdict.Unusable($"{place} is neither a directory nor an http(s) URL.", $"{place} 既不是目录，也不是 http(s) 地址。");
+            }
+        }
+        catch (Exception unread) when (unread is IOException or HttpRequestException or UnauthorizedAccessException
+            || (unread is TaskCanceledException && !cancel.IsCancellationRequested))
+        {
+            return Verdict.Unusable($"The log could not be read: {unread.Message}", $"无法读取账本：{unread.Message}");
+        }
+        var facts = new Dictionary<string, object?>
+        {
+            ["origin"] = key.Name, ["treeSize"] = report.Size, ["root"] = Convert.ToBase64String(report.Root.Span),
+            ["fromSize"] = report.FromSize, ["entriesHashed"] = report.EntriesHashed, ["file"] = report.Break?.File, ["reason"] = report.Break?.Reason,
+        };
+        if (report.Break is { } broken)
+        {
+            return Verdict.Not("log.broken", $"Broken at {broken.File}: {broken.Reason}", $"账本在 {broken.File} 处断裂：{broken.Reason}") with { Facts = facts };
+        }
+        var since = report.FromSize is { } size ? ($" and extend the older checkpoint of size {size}", $"，且延续了大小为 {size} 的旧检查点") : ("", "");
+        return new Verdict(Outcome.Proven, "log.proven",
+            $"Proven: all {report.Size} entries of log {key.Name} lead to the root that its key signed{since.Item1}.",
+            $"已证明：账本 {key.Name} 的全部 {report.Size} 个条目均可推出其密钥签名的根{since.Item2}。") { Facts = facts };
+    }
+}
