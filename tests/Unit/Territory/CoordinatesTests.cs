@@ -33,6 +33,7 @@ public sealed class CoordinatesTests
     {
         Assert.Equal((lon, lat), Coordinates.FromWgs84(lon, lat, CoordinateSystem.Gcj02));
         Assert.Equal((lon, lat), Coordinates.ToWgs84(lon, lat, CoordinateSystem.Gcj02));
+        Assert.Equal((lon, lat), Coordinates.FromWgs84(lon, lat, CoordinateSystem.Bd09));
     }
 
     [Fact]

@@ -120,6 +120,28 @@ public sealed class TerritoryIndexTests
     }
 
     [Fact]
+    public void Grants_over_several_scopes_join_and_filters_under_them_cut()
+    {
+        var both = City.Within(Code("990101")).Union(City.Within(Code("990190")));
+        Assert.True(both.Contains(Code("990101002")));
+        Assert.Equal(["990101", "990190", "990201002"], both.Select(range => range.Lower));
+        var cut = both.Intersect(City.Within(Code("9902")));
+        Assert.Empty(cut); // the street with a code in 9902 is run by a zone in 9901
+        Assert.Equal([new PlaceRange("990101002", "990101003")], City.Within(Code("990190")).Intersect(PlaceRanges.Prefix(Code("990101"))));
+        Assert.False(both.Contains(default));
+    }
+
+    [Fact]
+    public void A_reform_takes_effect_on_its_day()
+    {
+        Place[] places = [At("99", "省"), At("9901", "甲", "9902"), At("9902", "乙", validFrom: Reform)];
+        var before = TerritoryIndex.Build(places, Reform.AddDays(-1));
+        Assert.Equal([Code("9901")], before.RollUp(Code("9901")));
+        Assert.False(before.IsWithin(Code("9901"), Code("9902")));
+        Assert.True(TerritoryIndex.Build(places, Reform).IsWithin(Code("9901"), Code("9902")));
+    }
+
+    [Fact]
     public void A_code_twice_is_refused() =>
         Assert.Throws<ArgumentException>(() => TerritoryIndex.Build([At("99", "a"), At("99", "b")], Today));
 
