@@ -38,6 +38,7 @@ public static class Coordinates
     /// <summary>Longitude and latitude in degrees WGS-84.</summary>
     public static (double Lon, double Lat) ToWgs84(double lon, double lat, CoordinateSystem from)
     {
+        if (!IsShifted(lon, lat)) return (lon, lat);
         switch (from)
         {
             case CoordinateSystem.Gcj02:
@@ -53,6 +54,7 @@ public static class Coordinates
     /// <summary>The point in another system, for a map that draws in it.</summary>
     public static (double Lon, double Lat) FromWgs84(double lon, double lat, CoordinateSystem to)
     {
+        if (!IsShifted(lon, lat)) return (lon, lat);
         switch (to)
         {
             case CoordinateSystem.Gcj02:
@@ -76,7 +78,7 @@ public static class Coordinates
         return 2 * meanRadius * Math.Asin(Math.Min(1, Math.Sqrt(h)));
     }
 
-    /// <summary>Outside this box, around China with its seas, GCJ-02 is WGS-84.</summary>
+    /// <summary>Outside this box, around China with its seas, the shifted systems are taken as WGS-84.</summary>
     public static bool IsShifted(double lon, double lat) => lon is >= 72.004 and <= 137.8347 && lat is >= 0.8293 and <= 55.8271;
 
     private static (double Lon, double Lat) Shift(double lon, double lat)

@@ -78,6 +78,12 @@ public static class DivisionCsv
 
     private static void ReadTable(string source, TextReader reader, DivisionDraft draft)
     {
+        if (reader.Peek() < 0)
+        {
+            draft.Refuse(source, 1, "code", "divisions.column-missing", "The table is empty.");
+            return;
+        }
+
         var row = 1;
         try
         {

@@ -5,8 +5,8 @@ namespace Gongzhi.Core.Territory;
 public static partial class PinyinInitials
 {
     // Characters beyond level 1 that occur in the names of divisions, under the first letter of the reading they have there. A few
-    // that are in names but whose local reading is uncertain are left out; they are passed over in a search.
-    private static readonly (char Letter, string Characters)[] Supplement =
+    // that are in names but whose local reading is uncertain are left out; they are passed over in a search. Read once, when the letters are built.
+    private static (char Letter, string Characters)[] Supplement =>
     [
         ('a', "坳岙庵瑷鳌垇垵"),
         ('b', "孛亳邴坌坂岜豳汴浜濞灞弼璧贲砭碚钹趵鲅俵倴僰咇埗塝昄朳栟桲椑癿脿蔈"),

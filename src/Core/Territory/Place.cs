@@ -40,7 +40,7 @@ public sealed record Place
     /// <summary>True for a node that only fills a gap in the numbering (市辖区, 县, 省直辖县级行政区划): paths shown to people leave it out.</summary>
     public bool IsPseudo { get; init; }
 
-    /// <summary>The outline, longitude and latitude in WGS-84; see <c>PlaceShape</c>.</summary>
+    /// <summary>The outline, longitude and latitude in WGS-84; see <see cref="PlaceShape"/>.</summary>
     public Geometry? Shape { get; init; }
 
     /// <summary>A point to centre a map on.</summary>

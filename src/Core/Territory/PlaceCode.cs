@@ -55,7 +55,7 @@ public readonly record struct PlaceCode : IComparable<PlaceCode>, ISpanParsable<
 
     /// <summary>
     /// The next place up by the digits alone; none above a province. Segments of zeros are passed over, so the parent of
-    /// <c>441900003</c> is <c>4419</c>. Who administers a place may differ: see <c>TerritoryIndex.ParentOf</c>.
+    /// <c>441900003</c> is <c>4419</c>. Who administers a place may differ: see <see cref="TerritoryIndex.ParentOf"/>.
     /// </summary>
     public PlaceCode Parent
     {

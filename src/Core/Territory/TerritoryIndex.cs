@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Collections.Frozen;
+using System.Diagnostics.CodeAnalysis;
 
 namespace Gongzhi.Core.Territory;
 
@@ -11,7 +12,7 @@ namespace Gongzhi.Core.Territory;
 /// "Administratively" below means: a retired place belongs to its successors, a place under a development zone to the zone,
 /// any other place to the nearest known place above it by its digits.
 /// </remarks>
-public sealed partial class TerritoryIndex
+public sealed class TerritoryIndex
 {
     /// <summary>Most places one index holds: the whole country has some 45,000 streets and 620,000 communities; cells come on top.</summary>
     public const int PlacesMax = 2_000_000;
@@ -25,6 +26,8 @@ public sealed partial class TerritoryIndex
 
     // Places whose digits do not say who they belong to today: retired with successors, or run by a zone. Sorted.
     private readonly Place[] _irregular;
+
+    private readonly PlaceSearch _search;
 
     // Only known codes are cached, so the cache cannot outgrow the index.
     private readonly ConcurrentDictionary<ulong, PlaceRanges> _within = new();
@@ -40,8 +43,6 @@ public sealed partial class TerritoryIndex
             .ToFrozenDictionary(group => group.Key, group => group.Select(place => place.Code).ToArray());
         _search = new PlaceSearch(sorted, asOf);
     }
-
-    private readonly PlaceSearch _search;
 
     /// <summary>The day "today" means in this snapshot.</summary>
     public DateOnly AsOf { get; }
@@ -71,7 +72,7 @@ public sealed partial class TerritoryIndex
         return new TerritoryIndex(sorted, asOf);
     }
 
-    public bool TryGet(PlaceCode code, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out Place? place) =>
+    public bool TryGet(PlaceCode code, [NotNullWhen(true)] out Place? place) =>
         _byCode.TryGetValue(code.Packed, out place);
 
     /// <summary>Whether the code is known, in use today or not.</summary>

@@ -77,7 +77,16 @@ internal static class Ascii
         return buffer[..utf8.Length];
     }
 
-    public static bool AllDigits(ReadOnlySpan<char> text) => !text.ContainsAnyExceptInRange('0', '9');
+    // A plain loop: over so few characters the vectorised search costs more, and before it is optimised it allocates.
+    public static bool AllDigits(ReadOnlySpan<char> text)
+    {
+        foreach (var character in text)
+        {
+            if (character is < '0' or > '9') return false;
+        }
+
+        return true;
+    }
 
     public static char Upper(char character) => character is >= 'a' and <= 'z' ? (char)(character - 32) : character;
 }

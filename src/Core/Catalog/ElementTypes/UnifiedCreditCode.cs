@@ -52,7 +52,7 @@ public static class UnifiedCreditCode
     private static ElementFault Check(ReadOnlySpan<char> text)
     {
         if (text.Length != Length) return ElementFault.Length;
-        var given = Alphabet.IndexOf(Ascii.Upper(text[17]), StringComparison.Ordinal);
+        var given = Alphabet.AsSpan().IndexOf(Ascii.Upper(text[17]));
         var check = Compute(text[..17]);
         if (given < 0 || check < 0) return ElementFault.Character;
         if (!Ascii.AllDigits(text.Slice(2, 6))) return ElementFault.Region;
@@ -65,7 +65,7 @@ public static class UnifiedCreditCode
         var sum = 0;
         for (var i = 0; i < seventeen.Length; i++)
         {
-            var value = Alphabet.IndexOf(Ascii.Upper(seventeen[i]), StringComparison.Ordinal);
+            var value = Alphabet.AsSpan().IndexOf(Ascii.Upper(seventeen[i]));
             if (value < 0) return -1;
             sum += value * Weights[i];
         }
