@@ -4,7 +4,7 @@ using System.Text;
 namespace Gongzhi.SampleCity;
 
 /// <summary>
-/// Writes any number of card payments as fast as they can be formatted, for benchmarks: about 83 bytes a row in seven columns. Places are
+/// Writes any number of card payments as fast as they can be formatted, for benchmarks: about 86 bytes a row in seven columns. Places are
 /// communities of the default city; merchants are 20,000 made-up names, half Chinese and half English, a few of them very busy.
 /// </summary>
 public static class PaymentsGenerator

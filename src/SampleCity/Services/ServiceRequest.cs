@@ -27,7 +27,8 @@ internal static class ServiceRequestHistory
 
     private static readonly DateTime Burst = new(2025, 7, 14);
     private static readonly DateTime Noise = new(2025, 9, 1);
-    private static readonly DateTime Slow = new(2025, 10, 1);
+    private static readonly DateTime Slow = new(2025, 9, 1);
+    private static readonly DateTime SlowEnd = new(2025, 11, 1);
     private static readonly DateTime End = new(2026, 1, 1);
 
     private static readonly (string Category, int Share, string[] Summaries)[] Categories =
@@ -72,7 +73,7 @@ internal static class ServiceRequestHistory
         {
             var id = "SR-2025-" + (rows.Count + 1).ToString("000000", CultureInfo.InvariantCulture);
             var (category, _, summaries) = Categories[draft.Category];
-            var slow = category == "waste" && draft.OpenedAt >= Slow && draft.OpenedAt < Slow.AddMonths(1)
+            var slow = category is "waste" or "property" && draft.OpenedAt >= Slow && draft.OpenedAt < SlowEnd
                 && draft.Cell.Code.StartsWith(slowStreet, StringComparison.Ordinal);
             var minutes = slow ? SlowDays * 1440 + random.Below(15 * 1440) : Math.Min((int)(random.TenDoublings() * 40) + 5, OrdinaryMinutesMax);
             var closed = draft.OpenedAt.AddMinutes(minutes).AddSeconds(random.Below(60));
@@ -87,7 +88,7 @@ internal static class ServiceRequestHistory
         [
             Truth("burst-main", "A burst main: water complaints in one street in one week", "供水干管爆裂：一个街道一周内供水诉求激增", burstStreet, Burst, Burst.AddDays(7), keys[0]),
             Truth("night-noise", "Night noise in one community for a month", "夜间噪声：一个社区一个月内的夜间噪声诉求", noisyCommunity, Noise, Noise.AddMonths(1), keys[1]),
-            Truth("slow-office", $"One street closes no waste request of October within {SlowDays} days", $"一个街道十月的垃圾诉求均超过{SlowDays}天才办结", slowStreet, Slow, Slow.AddMonths(1), keys[2]),
+            Truth("slow-office", $"One street closes no waste or property request of two months within {SlowDays} days", $"一个街道两个月内的垃圾、物业诉求均超过{SlowDays}天才办结", slowStreet, Slow, SlowEnd, keys[2]),
         ]);
     }
 

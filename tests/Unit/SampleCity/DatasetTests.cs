@@ -17,7 +17,7 @@ public class DatasetTests
     [InlineData("residents", "58675220de9029e1")]
     [InlineData("firms", "068080090c570765")]
     [InlineData("community-population", "e7941f6bffe04552")]
-    [InlineData("service-requests", "949157e8c7fd9895")]
+    [InlineData("service-requests", "06276ec83b4d4c50")]
     [InlineData("air-quality", "e46bb699ef810d39")]
     [InlineData("card-payments", "3f2f28bc69e41ba7")]
     public async Task Bytes_are_the_recorded_ones(string id, string sha256)

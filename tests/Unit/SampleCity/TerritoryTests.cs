@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Security.Cryptography;
 using System.Text.Json;
 using Gongzhi.SampleCity;
 using Xunit;
@@ -53,6 +54,21 @@ public class TerritoryTests
         }
     }
 
+    [Fact]
+    public void No_name_is_that_of_a_real_division()
+    {
+        if (Environment.GetEnvironmentVariable("GONGZHI_TESTDATA") is not { Length: > 0 } folder)
+        {
+            Assert.Skip("set GONGZHI_TESTDATA");
+            return;
+        }
+        var real = new[] { "provinces", "cities", "areas", "streets" }
+            .SelectMany(file => File.ReadLines(Path.Combine(folder, "city", "admin_china", file + ".csv")).Skip(1))
+            .Select(line => Stem(line.Split(',')[1].Trim('"'))).ToHashSet();
+        Assert.True(real.Count > 20_000);
+        Assert.All(City.Places.Where(place => place.Level < PlaceLevel.Cell), place => Assert.DoesNotContain(Stem(place.NameZh), real));
+    }
+
     [Theory]
     [InlineData(City.DefaultSeed)]
     [InlineData(1UL)]
@@ -90,6 +106,14 @@ public class TerritoryTests
     }
 
     [Fact]
+    public void Shapes_and_names_are_the_recorded_ones()
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        City.WriteGeoJson(PlaceLevel.Cell, buffer);
+        Assert.Equal("e1d3ef2de7bbea97", Convert.ToHexStringLower(SHA256.HashData(buffer.WrittenSpan))[..16]);
+    }
+
+    [Fact]
     public void Geojson_has_one_polygon_a_place()
     {
         var buffer = new ArrayBufferWriter<byte>();
@@ -122,6 +146,16 @@ public class TerritoryTests
                 Assert.StartsWith(units[unit.Parent].Place, unit.Place);
         });
         Assert.All(City.Datasets, dataset => Assert.Contains(dataset.Owner, units.Keys));
+    }
+
+    private static string Stem(string name)
+    {
+        foreach (var ending in new[] { "街道办事处", "街道", "社区", "省", "市", "区", "县", "镇", "乡" })
+        {
+            if (name.Length > ending.Length + 1 && name.EndsWith(ending, StringComparison.Ordinal))
+                return name[..^ending.Length];
+        }
+        return name;
     }
 
     private static IEnumerable<(GeoPoint, GeoPoint)> Edges(Place place) => place.Ring.Zip(place.Ring.Skip(1));
