@@ -73,6 +73,9 @@ public sealed class ShellState
     /// <summary>Where the language is set: <c>?culture=&amp;returnUrl=</c> is added.</summary>
     public string CulturePath { get; set; } = "/culture";
 
+    /// <summary>The catalogue of datasets.</summary>
+    public string DataHref { get; set; } = "/data";
+
     /// <summary>Link to the ledger, for the footer.</summary>
     public string LedgerHref { get; set; } = "/ledger";
 

@@ -61,6 +61,20 @@ public sealed class ShellTests
         Assert.Contains("&lt;Zhang&gt;", html);
     }
 
+    [Fact]
+    public async Task Signing_in_leads_back_here_but_never_back_to_signing_in()
+    {
+        Assert.Contains("href=\"/sign-in?returnUrl=%2Fdata%3Fq%3Da%2526b\"", await Rendered.As<Shell>("en", new { Body }));
+        Assert.Contains("href=\"/sign-in\"", await Rendered.As<Shell>("en", new { Body }, path: "/sign-in?returnUrl=%2F"));
+    }
+
+    [Fact]
+    public async Task Chinese_is_sent_as_itself_and_markup_is_escaped()
+    {
+        var html = await Rendered.As<Badge>("zh-CN", new { Text = "共治 <b>" });
+        Assert.Contains("共治 &lt;b&gt;", html);
+    }
+
     [Theory]
     [InlineData("zh-CN", 30, "刚刚")]
     [InlineData("en", 60, "1 minute ago")]

@@ -7,7 +7,10 @@ public partial class Shell
 {
     private string Here => new Uri(Navigation.Uri).PathAndQuery;
 
-    private string SignInHref => State.SignInHref + "?returnUrl=" + Uri.EscapeDataString(Here);
+    // On the sign-in page itself the address to return to is already in the form; adding it again would nest it without end.
+    private string SignInHref => Here.StartsWith(State.SignInHref, StringComparison.OrdinalIgnoreCase)
+        ? State.SignInHref
+        : State.SignInHref + "?returnUrl=" + Uri.EscapeDataString(Here);
 
     private static string Named(string culture) => culture == "en" ? "English" : "中文";
 

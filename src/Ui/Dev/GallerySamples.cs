@@ -33,7 +33,7 @@ internal sealed class GallerySamples
             ],
             [new(Say("Bus company", "市公交集团"), 1_200_000, now.AddMinutes(-7)), new(Say("Eastern district", "东城区交通局"), 84_310, now.AddHours(-3))],
             [new("CSV", "/x.csv", 73_400_320), new("Parquet", "/x.parquet", 5_767_168), new("Excel", "/x.xlsx", null, Say("made on request", "按需生成"))],
-            "/ask", "/api/v1/datasets/bus-arrivals",
+            null, "/api/v1/datasets/bus-arrivals",
             [
                 new(now.AddDays(-1), Say("Field “delay” added", "新增字段“晚点时长”"), Say("Version 3", "版本 3"), Tone.Good),
                 new(now.AddDays(-40), Say("Registered", "登记"), Say("By the transport bureau", "由市交通运输局登记")),

@@ -1,6 +1,9 @@
 namespace Gongzhi.Ui.Views;
 
-/// <summary>A dataset as a list shows it. Texts are in the reader's language.</summary>
+/// <summary>
+/// A dataset as a list shows it. In all view models texts are in the reader's language, and addresses are paths the
+/// capability made itself: a view links to them as they are, so none may come from a file or a visitor.
+/// </summary>
 /// <param name="Id">Stable id.</param>
 /// <param name="Title">Its name.</param>
 /// <param name="Owner">Name of the owning unit.</param>
