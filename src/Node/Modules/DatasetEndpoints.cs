@@ -1,0 +1,74 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Gongzhi.Core;
+using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Records;
+using Gongzhi.Node.Tokens;
+using Gongzhi.Node.Web;
+
+namespace Gongzhi.Node.Modules;
+
+/// <summary><c>/api/v1/datasets</c>: the catalogue is public, definitions are made by stewards.</summary>
+internal static class DatasetEndpoints
+{
+    public static void MapDatasets(this IEndpointRouteBuilder app)
+    {
+        app.MapGet("/api/v1/datasets", List).WithName("listDatasets").AllowAnonymous();
+        app.MapGet("/api/v1/datasets/{id}", Get).WithName("getDataset").AllowAnonymous();
+        app.MapPut("/api/v1/datasets/{id}", PutAsync).WithName("putDataset").RequireCaller().AcceptsBody(1L << 20)
+            .Accepts<JsonElement>("application/json").Produces<PutAnswer>().ProducesProblem(403).ProducesProblem(409).ProducesProblem(422);
+    }
+
+    private static IResult List(Catalog catalog, RecordStore records) => Results.Json(new JsonObject
+    {
+        ["datasets"] = new JsonArray([.. catalog.All.Select(d => (JsonNode)Described(d, records))]),
+    });
+
+    private static IResult Get(string id, Catalog catalog, RecordStore records, HttpContext http)
+    {
+        if (catalog.Find(id) is not { } dataset)
+            return Problem.NotFound("dataset.unknown", "There is no dataset with this id.").ToResult();
+        http.Response.Headers.ETag = $"\"{dataset.Version}\"";
+        return Results.Json(Described(dataset, records));
+    }
+
+    private static async Task<IResult> PutAsync(string id, HttpContext http, Catalog catalog, CallerAccessor caller, CancellationToken cancel)
+    {
+        int? expected = null;
+        if (http.Request.Headers.IfMatch.ToString() is { Length: > 0 } match)
+        {
+            if (!int.TryParse(match.Trim('"'), NumberStyles.None, CultureInfo.InvariantCulture, out var version))
+                return Problem.BadRequest("request.ifMatch", "If-Match must be a version as ETag gave it.").ToResult();
+            expected = version;
+        }
+        JsonDocument definition;
+        try
+        {
+            definition = await JsonDocument.ParseAsync(http.Request.Body, new JsonDocumentOptions { MaxDepth = 32 }, cancel).ConfigureAwait(false);
+        }
+        catch (JsonException)
+        {
+            return HostProblems.Malformed.ToResult();
+        }
+        using (definition)
+        {
+            var put = await catalog.PutAsync(caller.Required, id, definition.RootElement, expected, cancel).ConfigureAwait(false);
+            return put.ToResult(outcome =>
+            {
+                var answer = new PutAnswer(outcome.Dataset.Id, outcome.Dataset.Version);
+                http.Response.Headers.ETag = $"\"{outcome.Dataset.Version}\"";
+                return outcome.Created ? Results.Created($"/api/v1/datasets/{id}", answer) : Results.Ok(answer);
+            });
+        }
+    }
+
+    private static JsonObject Described(Dataset dataset, RecordStore records)
+    {
+        var json = DatasetJson.ToJson(dataset);
+        json["records"] = records.Manifest(dataset.Number).Rows;
+        return json;
+    }
+
+    internal sealed record PutAnswer(string Id, int Version);
+}
