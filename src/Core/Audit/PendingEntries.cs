@@ -1,0 +1,47 @@
+using System.Buffers.Binary;
+using Gongzhi.Core.Storage;
+using Microsoft.Data.Sqlite;
+
+namespace Gongzhi.Core.Audit;
+
+/// <summary>
+/// Ledger entries that wait for their index, written in the transaction of the change they speak of. The sequencer takes those with no
+/// index yet, never "id greater than n".
+/// </summary>
+public static class PendingEntries
+{
+    /// <summary>Idempotent; also run by <see cref="NodeDatabase.Prepare"/>.</summary>
+    public const string Sql = """
+        CREATE TABLE IF NOT EXISTS ledger_pending(
+            id BLOB PRIMARY KEY NOT NULL CHECK(length(id) = 16),
+            entry BLOB NOT NULL,
+            created INTEGER NOT NULL,
+            log_index INTEGER NULL);
+        CREATE INDEX IF NOT EXISTS ledger_pending_waiting ON ledger_pending(created) WHERE log_index IS NULL;
+        CREATE TRIGGER IF NOT EXISTS ledger_pending_fixed BEFORE UPDATE OF id, entry, created ON ledger_pending
+        BEGIN SELECT RAISE(ABORT, 'a ledger entry never changes'); END;
+        """;
+
+    /// <summary>Adds an entry with one salted commitment, SHA-256(0x00 ‖ canonical JSON ‖ salt). The id is a UUIDv7; its time becomes <c>created</c>.</summary>
+    public static void Add(SqliteConnection connection, SqliteTransaction transaction, Guid id, string kind, byte[] commitment32) =>
+        Insert(connection, transaction, id, EntryBytes.Commitment(id, kind, commitment32));
+
+    /// <summary>Adds the entry of a batch. The entry id is a UUIDv7; the root is the 32 bytes of the batch's Merkle root.</summary>
+    public static void AddBatch(
+        SqliteConnection connection, SqliteTransaction transaction, Guid entryId, string dataset, int schemaVersion, Guid batchId, long rows, byte[] root) =>
+        Insert(connection, transaction, entryId, EntryBytes.Batch(entryId, dataset, schemaVersion, batchId, rows, root));
+
+    private static void Insert(SqliteConnection connection, SqliteTransaction transaction, Guid id, byte[] entry)
+    {
+        var bytes = id.ToByteArray(bigEndian: true);
+        if (bytes[6] >> 4 != 7)
+            throw new ArgumentException("An entry id is a UUIDv7.", nameof(id));
+        using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = "INSERT INTO ledger_pending(id, entry, created, log_index) VALUES ($id, $entry, $created, NULL)";
+        command.Parameters.AddWithValue("$id", bytes);
+        command.Parameters.AddWithValue("$entry", entry);
+        command.Parameters.AddWithValue("$created", (BinaryPrimitives.ReadInt64BigEndian(bytes) >> 16 & 0xFFFF_FFFF_FFFF) * 1_000);
+        command.ExecuteNonQuery();
+    }
+}
