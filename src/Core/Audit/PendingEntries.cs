@@ -1,64 +1,47 @@
-using System.Text;
-using Gongzhi.Core.Records;
+using System.Buffers.Binary;
 using Gongzhi.Core.Storage;
 using Microsoft.Data.Sqlite;
 
 namespace Gongzhi.Core.Audit;
 
-/// <summary>Ledger entries that a transaction leaves for the sequencer. Entry bytes are those of docs/contracts/canonical.md.</summary>
-public sealed class PendingEntriesSchema : IHotSchema
-{
-    public string Sql => """
-        CREATE TABLE IF NOT EXISTS ledger_pending (
-            id BLOB PRIMARY KEY,
-            entry BLOB NOT NULL,
-            created INTEGER NOT NULL,
-            log_index INTEGER
-        ) WITHOUT ROWID;
-        CREATE INDEX IF NOT EXISTS ledger_pending_waiting ON ledger_pending(id) WHERE log_index IS NULL;
-        """;
-}
-
-/// <summary>Adds pending entries in the transaction of the change they commit to.</summary>
+/// <summary>
+/// Ledger entries that wait for their index, written in the transaction of the change they speak of. The sequencer takes those with no
+/// index yet, never "id greater than n".
+/// </summary>
 public static class PendingEntries
 {
-    public static void AddBatch(SqliteConnection connection, SqliteTransaction transaction, Guid id, string dataset, int schemaVersion, Guid batch, long rows, ReadOnlySpan<byte> root)
-    {
-        Span<byte> buffer = stackalloc byte[256 + 32];
-        var n = Head(buffer, 9, "batch"u8, id);
-        n += Cbor.WriteText(buffer[n..], Encoding.UTF8.GetBytes(dataset));
-        n += Cbor.WriteInt(buffer[n..], schemaVersion);
-        n += Cbor.WriteBytes(buffer[n..], RecordId.Bytes(batch));
-        n += Cbor.WriteInt(buffer[n..], rows);
-        n += Cbor.WriteBytes(buffer[n..], root);
-        Insert(connection, transaction, id, buffer[..n].ToArray());
-    }
+    /// <summary>Idempotent; also run by <see cref="NodeDatabase.Prepare"/>.</summary>
+    public const string Sql = """
+        CREATE TABLE IF NOT EXISTS ledger_pending(
+            id BLOB PRIMARY KEY NOT NULL CHECK(length(id) = 16),
+            entry BLOB NOT NULL,
+            created INTEGER NOT NULL,
+            log_index INTEGER NULL);
+        CREATE INDEX IF NOT EXISTS ledger_pending_waiting ON ledger_pending(created) WHERE log_index IS NULL;
+        CREATE TRIGGER IF NOT EXISTS ledger_pending_fixed BEFORE UPDATE OF id, entry, created ON ledger_pending
+        BEGIN SELECT RAISE(ABORT, 'a ledger entry never changes'); END;
+        """;
 
-    /// <summary>An entry that holds one salted commitment: <c>state</c>, <c>access</c> or <c>erasure</c>.</summary>
-    public static void Add(SqliteConnection connection, SqliteTransaction transaction, Guid id, string kind, ReadOnlySpan<byte> commitment)
-    {
-        Span<byte> buffer = stackalloc byte[128];
-        var n = Head(buffer, 5, Encoding.UTF8.GetBytes(kind), id);
-        n += Cbor.WriteBytes(buffer[n..], commitment);
-        Insert(connection, transaction, id, buffer[..n].ToArray());
-    }
+    /// <summary>Adds an entry with one salted commitment, SHA-256(0x00 ‖ canonical JSON ‖ salt). The id is a UUIDv7; its time becomes <c>created</c>.</summary>
+    public static void Add(SqliteConnection connection, SqliteTransaction transaction, Guid id, string kind, byte[] commitment32) =>
+        Insert(connection, transaction, id, EntryBytes.Commitment(id, kind, commitment32));
 
-    private static int Head(Span<byte> to, int items, ReadOnlySpan<byte> kind, Guid id)
-    {
-        var n = Cbor.WriteArrayHead(to, items);
-        n += Cbor.WriteText(to[n..], "gongzhi/entry"u8);
-        n += Cbor.WriteInt(to[n..], 1);
-        n += Cbor.WriteText(to[n..], kind);
-        return n + Cbor.WriteBytes(to[n..], RecordId.Bytes(id));
-    }
+    /// <summary>Adds the entry of a batch. The entry id is a UUIDv7; the root is the 32 bytes of the batch's Merkle root.</summary>
+    public static void AddBatch(
+        SqliteConnection connection, SqliteTransaction transaction, Guid entryId, string dataset, int schemaVersion, Guid batchId, long rows, byte[] root) =>
+        Insert(connection, transaction, entryId, EntryBytes.Batch(entryId, dataset, schemaVersion, batchId, rows, root));
 
     private static void Insert(SqliteConnection connection, SqliteTransaction transaction, Guid id, byte[] entry)
     {
+        var bytes = id.ToByteArray(bigEndian: true);
+        if (bytes[6] >> 4 != 7)
+            throw new ArgumentException("An entry id is a UUIDv7.", nameof(id));
         using var command = connection.CreateCommand();
         command.Transaction = transaction;
-        command.CommandText = "INSERT INTO ledger_pending(id, entry, created) VALUES ($id, $entry, unixepoch('subsec') * 1000000)";
-        command.Parameters.AddWithValue("$id", RecordId.Bytes(id));
+        command.CommandText = "INSERT INTO ledger_pending(id, entry, created, log_index) VALUES ($id, $entry, $created, NULL)";
+        command.Parameters.AddWithValue("$id", bytes);
         command.Parameters.AddWithValue("$entry", entry);
+        command.Parameters.AddWithValue("$created", (BinaryPrimitives.ReadInt64BigEndian(bytes) >> 16 & 0xFFFF_FFFF_FFFF) * 1_000);
         command.ExecuteNonQuery();
     }
 }

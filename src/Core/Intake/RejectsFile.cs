@@ -7,7 +7,7 @@ namespace Gongzhi.Core.Intake;
 /// The rows a partial contribution left out: a CSV named by the receipt, with row, field, code and sentence but never the value,
 /// since whoever downloads it later need not be who contributed.
 /// </summary>
-internal sealed class RejectsFile : IDisposable
+public sealed class RejectsFile : IDisposable
 {
     private readonly string _temporary;
     private readonly string _final;

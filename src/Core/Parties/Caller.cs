@@ -15,6 +15,9 @@ public static class Roles
 
     /// <summary>Queries under grants.</summary>
     public const string Reader = "reader";
+
+    /// <summary>Sets the posture of the areas of its units.</summary>
+    public const string DutyOfficer = "duty-officer";
 }
 
 /// <summary>Who is asking: a party, with the units it acts for and the roles it holds there. Never a raw token.</summary>

@@ -38,6 +38,7 @@ public static class NodeDatabase
 
     public static void Configure(DbContextOptionsBuilder options, World world) =>
         options.UseSqlite(ConnectionString(world))
+            .AddInterceptors(new Audit.AuditInterceptor(), new Audit.BypassGuard())
             .ReplaceService<IModelCacheKeyFactory, PartsModelCacheKeyFactory>();
 
     /// <summary>
@@ -62,6 +63,7 @@ public static class NodeDatabase
         }
         foreach (var schema in hotSchemas)
             Execute(connection, transaction, schema.Sql);
+        Execute(connection, transaction, Audit.AuditSchema.For(db.Model));
         Execute(connection, transaction, $"PRAGMA user_version={SchemaVersion}");
         transaction.Commit();
     }

@@ -18,8 +18,8 @@ public sealed class NodeDb(DbContextOptions<NodeDb> options, IEnumerable<IModelP
 {
     private readonly IModelPart[] _parts = [.. parts.OrderBy(p => p.GetType().FullName, StringComparer.Ordinal)];
 
-    /// <summary>The party on whose behalf this unit of work changes audited state; saving audited state without one is refused.</summary>
-    public string? Author { get; set; }
+    /// <summary>Who changes audited state through this instance, why and when; without it such a change is refused. Never ambient: the writer's thread is not the caller's.</summary>
+    public Audit.AuditContext? Audit { get; set; }
 
     internal string PartsKey => string.Join('|', _parts.Select(p => p.GetType().FullName));
 

@@ -1,0 +1,212 @@
+using System.Collections.Frozen;
+using Gongzhi.Core.Audit;
+using Gongzhi.Core.Policy;
+using Gongzhi.Core.Storage;
+using Microsoft.EntityFrameworkCore;
+
+namespace Gongzhi.Core.Parties;
+
+/// <summary>Who there is, what they hold now, and the changes of both. Reading is from memory.</summary>
+public sealed class PartyDirectory
+{
+    /// <summary>Units above a unit; a longer chain is refused.</summary>
+    public const int UnitDepthMax = 16;
+
+    private readonly NodeWriter _writer;
+    private readonly TimeProvider _time;
+    private readonly Snapshot<Everyone> _snapshot;
+
+    public PartyDirectory(NodeWriter writer, Func<NodeDb> open, PolicyEpoch epoch, TimeProvider time)
+    {
+        (_writer, _time) = (writer, time);
+        _snapshot = new(open, Read, epoch);
+    }
+
+    private sealed record Everyone(FrozenDictionary<string, Unit> Units, FrozenDictionary<string, Party> Parties, FrozenDictionary<string, RoleHolding[]> Holdings);
+
+    public Unit? Unit(string id) => _snapshot.Value.Units.GetValueOrDefault(id);
+    public Party? Party(string id) => _snapshot.Value.Parties.GetValueOrDefault(id);
+    public IReadOnlyCollection<Unit> Units => _snapshot.Value.Units.Values;
+    public IReadOnlyCollection<Party> Parties => _snapshot.Value.Parties.Values;
+
+    /// <summary>The roles a party holds at a moment. A party whose roles break the separation (tampered tables) holds none.</summary>
+    public IReadOnlyList<RoleHolding> Holdings(string party, DateTimeOffset now)
+    {
+        var all = _snapshot.Value;
+        if (!all.Holdings.TryGetValue(party, out var every) || !all.Parties.TryGetValue(party, out var who))
+            return [];
+        var held = every.Where(h => h.At(now)).ToList();
+        return !who.Bootstrap && held.Any(a => held.Any(b => Separation.Excludes(a.Role, b.Role))) ? [] : held;
+    }
+
+    /// <summary>When the party's roles next begin or end after <paramref name="now"/>.</summary>
+    internal DateTimeOffset NextBoundary(string party, DateTimeOffset now) =>
+        (_snapshot.Value.Holdings.GetValueOrDefault(party) ?? [])
+            .SelectMany(h => (DateTimeOffset[])[h.Since, h.Until ?? DateTimeOffset.MaxValue]).Where(t => t > now).DefaultIfEmpty(DateTimeOffset.MaxValue).Min();
+
+    /// <summary>The caller for an authenticated party, or null when nobody of that id is known.</summary>
+    public Caller? Resolve(string party)
+    {
+        if (!_snapshot.Value.Parties.ContainsKey(party))
+            return null;
+        var held = Holdings(party, _time.GetUtcNow());
+        return new Caller
+        {
+            Party = party,
+            Units = [.. held.OrderBy(h => h.Since).ThenBy(h => h.Id, StringComparer.Ordinal).Select(h => h.Unit).Distinct()],
+            Roles = held.Select(h => h.Role).ToHashSet(),
+        };
+    }
+
+    /// <summary>What of the directory's holdings the caller uses: a caller can narrow what its party holds, never widen it.</summary>
+    public IReadOnlyList<RoleHolding> Holdings(Caller caller, DateTimeOffset now) =>
+        [.. Holdings(caller.Party, now).Where(h => caller.Roles.Contains(h.Role) && caller.Units.Contains(h.Unit))];
+
+    public bool IsBootstrap(string party) => Party(party) is { Bootstrap: true, Kind: PartyKind.Client };
+
+    /// <summary>Whether the caller holds the role in this very unit now.</summary>
+    public bool Holds(Caller caller, string role, string unit) =>
+        Holdings(caller, _time.GetUtcNow()).Any(h => h.Role == role && h.Unit == unit);
+
+    /// <summary>Whether the caller holds the role in this unit or in one above it, or is the bootstrap client.</summary>
+    public bool Governs(Caller caller, string role, string? unit)
+    {
+        if (IsBootstrap(caller.Party))
+            return true;
+        var held = Holdings(caller, _time.GetUtcNow()).Where(h => h.Role == role).Select(h => h.Unit).ToHashSet();
+        for (var depth = 0; unit is not null && depth <= UnitDepthMax; depth++)
+        {
+            if (held.Contains(unit))
+                return true;
+            unit = Unit(unit)?.Parent;
+        }
+        return false;
+    }
+
+    /// <summary>At the node's start: the client that sets everything up, and the first unit if it is missing. Not reachable from any API.</summary>
+    public Task EnsureBootstrapAsync(string client, Unit unit, CancellationToken cancel = default) => ChangeAsync("node", "bootstrap", db =>
+    {
+        if (db.Set<Unit>().Find(unit.Id) is null)
+            db.Add(unit);
+        if (db.Set<Party>().Find(client) is not { } party)
+            db.Add(new Party { Id = client, Kind = PartyKind.Client, DisplayName = client, Bootstrap = true });
+        else if (!party.Bootstrap)
+            throw new InvalidOperationException($"The party {client} exists and is not a bootstrap client.");
+        var held = db.Set<RoleHolding>().Where(h => h.Party == client && h.Unit == unit.Id && h.Until == null).Select(h => h.Role).ToHashSet();
+        foreach (var role in (string[])[Roles.SystemAdministrator, Roles.SecurityAdministrator, Roles.AuditAdministrator, Roles.Steward, Roles.Contributor, Roles.Reader, Roles.DutyOfficer])
+        {
+            if (!held.Contains(role))
+                db.Add(Holding(client, role, unit.Id, _time.GetUtcNow(), null));
+        }
+        return (Result<string>)client;
+    }, cancel);
+
+    /// <summary>System administrators create units below their own.</summary>
+    public Task<Result<string>> CreateUnitAsync(Caller caller, Unit unit, CancellationToken cancel = default)
+    {
+        if (!Separation.Id().IsMatch(unit.Id) || !Text(unit.NameZh) || !Text(unit.NameEn) || !Text(unit.Kind) || unit.Level is < 0 or > 16
+            || !PlaceText.IsMatch(unit.Place))
+        {
+            return Refused(Problem.Invalid("parties.invalid", "A unit needs an id, both names, a kind, a level from 0 to 16 and a place code."));
+        }
+        if (!Governs(caller, Roles.SystemAdministrator, unit.Parent))
+            return Refused(Problem.Denied("parties.denied", "Only a system administrator of a unit above may create a unit."));
+        return ChangeAsync(caller.Party, "create unit", db =>
+        {
+            if (db.Set<Unit>().Find(unit.Id) is not null)
+                return Problem.Conflict("parties.exists", "There is a unit with this id.");
+            var depth = 0;
+            for (var above = unit.Parent; above is not null; depth++)
+            {
+                if (depth >= UnitDepthMax || db.Set<Unit>().Find(above) is not { } parent)
+                    return Problem.Invalid("parties.invalid", "The parent unit is unknown, or units would be nested too deep.");
+                above = parent.Parent;
+            }
+            db.Add(unit);
+            return unit.Id;
+        }, cancel);
+    }
+
+    /// <summary>System administrators register parties. Nobody can make a bootstrap client this way.</summary>
+    public Task<Result<string>> CreatePartyAsync(Caller caller, string id, PartyKind kind, string displayName, CancellationToken cancel = default)
+    {
+        if (!Separation.Id().IsMatch(id) || !Enum.IsDefined(kind) || !Text(displayName))
+            return Refused(Problem.Invalid("parties.invalid", "A party needs an id, a kind and a name."));
+        if (!IsBootstrap(caller.Party) && !Holdings(caller, _time.GetUtcNow()).Any(h => h.Role == Roles.SystemAdministrator))
+            return Refused(Problem.Denied("parties.denied", "Only a system administrator may register a party."));
+        return ChangeAsync(caller.Party, "create party", db =>
+        {
+            if (db.Set<Party>().Find(id) is not null)
+                return Problem.Conflict("parties.exists", "There is a party with this id.");
+            db.Add(new Party { Id = id, Kind = kind, DisplayName = displayName });
+            return id;
+        }, cancel);
+    }
+
+    /// <summary>Security administrators give roles in their units and below, never to themselves.</summary>
+    public Task<Result<string>> GiveRoleAsync(Caller caller, string party, string role, string unit, DateTimeOffset? until = null, CancellationToken cancel = default)
+    {
+        var now = _time.GetUtcNow();
+        if (!Separation.Known(role) || until <= now)
+            return Refused(Problem.Invalid("parties.invalid", "The role is unknown, or would end before it begins."));
+        if (!Governs(caller, Roles.SecurityAdministrator, unit))
+            return Refused(Problem.Denied("parties.denied", "Only a security administrator of this unit or one above may give a role."));
+        if (party == caller.Party && !IsBootstrap(party))
+            return Refused(Problem.Denied("parties.self", "Nobody may give a role to himself."));
+        return ChangeAsync(caller.Party, "give role", db =>
+        {
+            // Decided on what the transaction sees, not on the snapshot: two gifts in one group commit must see each other.
+            if (db.Set<Party>().Find(party) is not { } who || db.Set<Unit>().Find(unit) is null)
+                return Problem.NotFound("parties.unknown", "The party or the unit is unknown.");
+            var held = db.Set<RoleHolding>().Where(h => h.Party == party && (h.Until == null || h.Until > now)).ToList();
+            if (!(who.Bootstrap && who.Kind == PartyKind.Client) && held.FirstOrDefault(h => Separation.Excludes(h.Role, role)) is { } other)
+                return Problem.Conflict("parties.separation", $"The party holds {other.Role}, which excludes {role} (三员分立).");
+            if (held.FirstOrDefault(h => h.Role == role && h.Unit == unit) is { } same)
+                return same.Id;
+            var holding = Holding(party, role, unit, now, until);
+            db.Add(holding);
+            return holding.Id;
+        }, cancel);
+    }
+
+    /// <summary>Ends a role now.</summary>
+    public Task<Result<string>> EndRoleAsync(Caller caller, string party, string role, string unit, CancellationToken cancel = default)
+    {
+        if (!Governs(caller, Roles.SecurityAdministrator, unit))
+            return Refused(Problem.Denied("parties.denied", "Only a security administrator of this unit or one above may end a role."));
+        var now = _time.GetUtcNow();
+        return ChangeAsync(caller.Party, "end role", db =>
+        {
+            var held = db.Set<RoleHolding>().Where(h => h.Party == party && h.Role == role && h.Unit == unit && (h.Until == null || h.Until > now)).ToList();
+            if (held.Count == 0)
+                return Problem.NotFound("parties.unknown", "The party does not hold this role there.");
+            foreach (var holding in held)
+                holding.Until = now;
+            return held[0].Id;
+        }, cancel);
+    }
+
+    private static readonly System.Text.RegularExpressions.Regex PlaceText = new(@"^[0-9]{2,15}\z");
+
+    private static bool Text(string text) => text is { Length: > 0 and <= 256 } && !text.Any(char.IsControl);
+
+    private static Task<Result<string>> Refused(Problem problem) => Task.FromResult<Result<string>>(problem);
+
+    private static RoleHolding Holding(string party, string role, string unit, DateTimeOffset since, DateTimeOffset? until) =>
+        new() { Id = Guid.CreateVersion7(since).ToString("N"), Party = party, Role = role, Unit = unit, Since = since, Until = until };
+
+    private Task<Result<string>> ChangeAsync(string author, string reason, Func<NodeDb, Result<string>> change, CancellationToken cancel) =>
+        _writer.ChangeAsync((db, scope) =>
+        {
+            db.Audit = new AuditContext(author, _time.GetUtcNow(), reason);
+            var result = change(db);
+            if (result.Ok)
+                _snapshot.Changed(scope);
+            return result;
+        }, cancel);
+
+    private static Everyone Read(NodeDb db) => new(
+        db.Set<Unit>().AsNoTracking().ToList().ToFrozenDictionary(u => u.Id),
+        db.Set<Party>().AsNoTracking().ToList().ToFrozenDictionary(p => p.Id),
+        db.Set<RoleHolding>().AsNoTracking().ToList().GroupBy(h => h.Party).ToFrozenDictionary(g => g.Key, g => g.ToArray()));
+}
