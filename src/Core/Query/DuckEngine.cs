@@ -1,0 +1,229 @@
+using System.Collections.Concurrent;
+using System.ComponentModel.DataAnnotations;
+using DuckDB.NET.Data;
+using DuckDB.NET.Native;
+
+namespace Gongzhi.Core.Query;
+
+/// <summary>Limits of the process's DuckDB.</summary>
+public sealed record DuckEngineOptions
+{
+    /// <summary>The only directory DuckDB may touch beside its own temporary one. Absolute.</summary>
+    [Required]
+    public required string SegmentsDirectory { get; init; }
+
+    /// <summary>Where operators that outgrow memory spill; emptied by whoever owns the data directory at start. Absolute.</summary>
+    [Required]
+    public required string TempDirectory { get; init; }
+
+    [Range(64, 1_000_000)]
+    public int MemoryMegabytes { get; init; } = 1_024;
+
+    [Range(64, 10_000_000)]
+    public int TempMegabytes { get; init; } = 4_096;
+
+    [Range(1, 1_024)]
+    public int Threads { get; init; } = Environment.ProcessorCount;
+
+    /// <summary>Queries that run at once; those beyond wait.</summary>
+    [Range(1, 1_024)]
+    public int ConcurrentQueries { get; init; } = 4;
+
+    /// <summary>Longest wait for admission before <c>query.busy</c>.</summary>
+    public TimeSpan AdmissionWait { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Longest life of one query, its writing out included.</summary>
+    public TimeSpan QueryTimeout { get; init; } = TimeSpan.FromMinutes(2);
+}
+
+/// <summary>
+/// The process's one in-memory DuckDB. It reads segments and holds the tails' tables; it cannot reach other files, the network or
+/// extensions, and its settings are locked. It could write inside the segments directory, so only compiled queries and our own
+/// maintenance statements may be run.
+/// </summary>
+public sealed class DuckEngine : IDisposable
+{
+    private readonly DuckEngineOptions _options;
+    private readonly TimeProvider _time;
+    private readonly DuckDBConnection _root;
+    private readonly ConcurrentBag<DuckDBConnection> _idle = [];
+    private readonly SemaphoreSlim _admission;
+    private readonly Lock _connecting = new();
+    private volatile bool _disposed;
+
+    public DuckEngine(DuckEngineOptions options, TimeProvider time)
+    {
+        Validator.ValidateObject(options, new ValidationContext(options), validateAllProperties: true);
+        (_options, _time) = (options, time);
+        _admission = new(options.ConcurrentQueries);
+        Directory.CreateDirectory(options.SegmentsDirectory);
+        Directory.CreateDirectory(options.TempDirectory);
+        _root = new DuckDBConnection("DataSource=:memory:");
+        _root.Open();
+        try
+        {
+            // The order matters: directories are named while access is still on, and the lock comes last.
+            string[] settings =
+            [
+                $"temp_directory = {Literal(options.TempDirectory)}",
+                $"max_temp_directory_size = '{options.TempMegabytes}MB'",
+                $"memory_limit = '{options.MemoryMegabytes}MB'",
+                $"threads = {options.Threads}",
+                "TimeZone = 'UTC'",
+                "autoinstall_known_extensions = false",
+                "autoload_known_extensions = false",
+                "allow_community_extensions = false",
+                // Segments never change, so what was read of their footers stays true.
+                "parquet_metadata_cache = true",
+                $"allowed_directories = [{Literal(options.SegmentsDirectory.TrimEnd('/') + "/")}]",
+                "enable_external_access = false",
+                "lock_configuration = true",
+            ];
+            foreach (var setting in settings)
+                Run(_root, "SET " + setting);
+        }
+        catch
+        {
+            _root.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Runs a query up to its first rows. Fails with <c>query.busy</c> (503), <c>query.timeout</c> (503) or <c>query.tooHeavy</c>
+    /// (422, out of memory and of temporary space). The reader must be disposed: it holds a place among the running queries.
+    /// </summary>
+    public async Task<Result<QueryReader>> RunAsync(CompiledQuery query, CancellationToken cancel)
+    {
+        if (!await _admission.WaitAsync(_options.AdmissionWait, cancel).ConfigureAwait(false))
+        {
+            return new Problem("query.busy", 503, "Too many queries are running; try again shortly.")
+            {
+                Extensions = new Dictionary<string, object?> { ["retryAfterSeconds"] = 5 },
+            };
+        }
+        QueryReader? reader = null;
+        try
+        {
+            reader = new QueryReader(this, Rent(), query, _options.QueryTimeout, _time, cancel);
+            await reader.StartAsync().ConfigureAwait(false);
+            return reader;
+        }
+        catch (TimeoutException)
+        {
+            reader!.Dispose();
+            return new Problem("query.timeout", 503, "The query took too long; narrow it by time, place or fields.");
+        }
+        catch (DuckDBException e) when (e.ErrorType == DuckDBErrorType.OutOfMemory || e.Message.StartsWith("Out of Memory", StringComparison.Ordinal))
+        {
+            reader!.Dispose();
+            return Problem.Invalid("query.tooHeavy", "The query needs more memory than one query may take; narrow it.");
+        }
+        catch
+        {
+            if (reader is null)
+                _admission.Release();
+            else
+                reader.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Runs one of our own statements, such as making a tail's table. Never for text that came from outside.</summary>
+    public void Execute(string sql)
+    {
+        var connection = Rent();
+        try
+        {
+            Run(connection, sql);
+        }
+        finally
+        {
+            Return(connection);
+        }
+    }
+
+    /// <summary>Appends rows to a table; what was appended is visible once the appender is disposed.</summary>
+    public TableAppender OpenAppender(string table) => new(this, Rent(), table);
+
+    internal DuckDBConnection Rent()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (_idle.TryTake(out var connection))
+            return connection;
+        lock (_connecting)
+        {
+            connection = _root.Duplicate();
+            if (connection.State != System.Data.ConnectionState.Open)
+                connection.Open();
+            return connection;
+        }
+    }
+
+    internal void Return(DuckDBConnection connection)
+    {
+        if (_disposed)
+            connection.Dispose();
+        else
+            _idle.Add(connection);
+    }
+
+    internal void Finished() => _admission.Release();
+
+    internal string TempDirectory => _options.TempDirectory;
+
+    private static void Run(DuckDBConnection connection, string sql)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = sql;
+        command.ExecuteNonQuery();
+    }
+
+    private static string Literal(string text) => "'" + text.Replace("'", "''", StringComparison.Ordinal) + "'";
+
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        while (_idle.TryTake(out var connection))
+            connection.Dispose();
+        _root.Dispose();
+        _admission.Dispose();
+    }
+}
+
+/// <summary>An appender with the connection it came from.</summary>
+public sealed class TableAppender : IDisposable
+{
+    private readonly DuckEngine _engine;
+    private readonly DuckDBConnection _connection;
+
+    internal TableAppender(DuckEngine engine, DuckDBConnection connection, string table)
+    {
+        (_engine, _connection) = (engine, connection);
+        try
+        {
+            Rows = connection.CreateAppender(table);
+        }
+        catch
+        {
+            engine.Return(connection);
+            throw;
+        }
+    }
+
+    public DuckDB.NET.Data.DuckDBAppender Rows { get; }
+
+    public void Dispose()
+    {
+        try
+        {
+            Rows.Dispose();
+        }
+        finally
+        {
+            _engine.Return(_connection);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+using System.Globalization;
+using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Policy;
+
+namespace Gongzhi.Core.Query;
+
+/// <summary>A field as one permit lets it be seen.</summary>
+/// <param name="Field">The dataset's field, or one made up for <c>_time</c>, <c>_place</c>, <c>_id</c>.</param>
+/// <param name="Kind">The grant's transform.</param>
+/// <param name="Alias">Column of the inner view: already transformed, save that a pseudonym's column is still raw (see <see cref="Shown"/>).</param>
+/// <param name="Type">Type after the transform.</param>
+/// <param name="Source">SQL of the alias over raw columns.</param>
+/// <param name="Shown">SQL over the alias that may be shown, filtered and sorted.</param>
+internal sealed record FieldView(Field Field, TransformKind Kind, string Alias, FieldType Type, string Source, string Shown)
+{
+    public int Scale => Type == FieldType.Decimal ? Field.Scale : 0;
+}
+
+/// <summary>The SQL of each transform. Every expression is total: no row can make it fail, or failure would tell of hidden rows.</summary>
+internal static class Transforms
+{
+    private static readonly string[] PlaceLevels = ["province", "prefecture", "county", "street", "community"];
+
+    /// <summary>Digits of a division code that name each level (GB/T 2260 and the 12-digit statistical code).</summary>
+    private static readonly int[] PlaceDigits = [2, 4, 6, 9, 12];
+
+    /// <summary>Last code point of Latin Extended-B: names starting at or before it are written in words.</summary>
+    private const int LastLatin = 0x24F;
+
+    /// <summary>Hex digits kept of a pseudonym: 80 bits, so 10^9 values collide with a chance below 10^-6.</summary>
+    public const int PseudonymDigits = 20;
+
+    /// <summary>SQL of the unit over a date, moment or place; null when the unit does not fit the type.</summary>
+    public static string? Unit(string sql, FieldType type, string unit)
+    {
+        if (unit is "year" or "quarter" or "month" or "day" && (type is FieldType.Date or FieldType.DateTime))
+            return type == FieldType.Date ? $"CAST(date_trunc('{unit}', {sql}) AS DATE)" : $"date_trunc('{unit}', {sql})";
+        if (type == FieldType.DateTime && unit == "hour")
+            return $"date_trunc('hour', {sql})";
+        var level = Array.IndexOf(PlaceLevels, unit);
+        return type == FieldType.Place && level >= 0 ? $"left({sql}, {PlaceDigits[level]})" : null;
+    }
+
+    /// <summary>SQL of the generalisation; null when the grant's argument does not fit, which refuses the query.</summary>
+    public static string? Generalise(string sql, Field field, string? argument, SqlParameters parameters)
+    {
+        if (field.Type is FieldType.Date or FieldType.DateTime or FieldType.Place)
+            return argument is null ? null : Unit(sql, field.Type, argument);
+        if (argument is null || !decimal.TryParse(argument, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var step) || step <= 0)
+            return null;
+        // Widened first, so that a value near the end of its range cannot overflow; one that leaves the range becomes null.
+        switch (field.Type)
+        {
+            case FieldType.Integer or FieldType.Year when decimal.Truncate(step) == step && step <= long.MaxValue:
+                var whole = $"CAST({parameters.Add((long)step)} AS HUGEINT)";
+                return $"TRY_CAST(CAST({sql} AS HUGEINT) - ((CAST({sql} AS HUGEINT) % {whole}) + {whole}) % {whole} AS BIGINT)";
+            case FieldType.Decimal when decimal.Round(step, field.Scale) == step && step < 100_000:
+                var type = $"DECIMAL(38,{field.Scale})";
+                var exact = $"CAST({parameters.Add(step.ToString(CultureInfo.InvariantCulture))} AS {type})";
+                return $"TRY_CAST(CAST({sql} AS {type}) - ((CAST({sql} AS {type}) % {exact}) + {exact}) % {exact} AS DECIMAL(18,{field.Scale}))";
+            case FieldType.Double:
+                var real = $"CAST({parameters.Add((double)step)} AS DOUBLE)";
+                return $"floor({sql} / {real}) * {real}";
+            default:
+                return null;
+        }
+    }
+
+    /// <summary>SQL of a mask. A name that is not known hides everything.</summary>
+    public static string Mask(string sql, Field field, string? name)
+    {
+        var text = field.Storage == FieldStorage.Text ? sql : $"CAST({sql} AS VARCHAR)";
+        return name switch
+        {
+            "name" => $"CASE WHEN length({text}) <= 1 THEN repeat('*', length({text})) WHEN unicode({text}) <= {LastLatin} "
+                + $"THEN regexp_replace({text}, '(\\S)\\S*', '\\1*', 'g') ELSE left({text}, 1) || repeat('*', length({text}) - 1) END",
+            "phone" => Ends(text, 11, 3, 4),
+            "identity-number" => Ends(text, 15, 4, 2),
+            "card" => Ends(text, 12, 0, 4),
+            _ => $"CASE WHEN {sql} IS NOT NULL THEN '***' END",
+        };
+    }
+
+    /// <summary>Shows both ends of texts of at least <paramref name="least"/> characters; of shorter ones the ends would be too much.</summary>
+    private static string Ends(string text, int least, int first, int last)
+    {
+        var start = first == 0 ? "" : $"left({text}, {first}) || ";
+        return $"CASE WHEN length({text}) >= {least} THEN {start}repeat('*', length({text}) - {first + last}) || right({text}, {last}) WHEN {text} IS NOT NULL THEN '***' END";
+    }
+
+    /// <summary>
+    /// SQL of the keyed pseudonym, SHA-256(key ‖ SHA-256(key ‖ value)) in hex: the outer hash keeps one pseudonym from being
+    /// extended into another's, as the outer hash of HMAC (RFC 2104) does. The key has one length, so key ‖ value has one reading.
+    /// </summary>
+    public static string Pseudonym(string sql, ReadOnlyMemory<byte> key, SqlParameters parameters)
+    {
+        var hex = $"CAST({parameters.Add(Convert.ToHexStringLower(key.Span))} AS VARCHAR)";
+        return $"left(sha256({hex} || sha256({hex} || CAST({sql} AS VARCHAR))), {PseudonymDigits})";
+    }
+}
