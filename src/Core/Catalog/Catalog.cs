@@ -1,13 +1,15 @@
 using System.Collections.Immutable;
 using System.Text.Json;
+using Gongzhi.Core.Audit;
 using Gongzhi.Core.Parties;
+using Gongzhi.Core.Policy;
 using Gongzhi.Core.Storage;
 using Microsoft.EntityFrameworkCore;
 
 namespace Gongzhi.Core.Catalog;
 
 /// <summary>All datasets of the node, held in memory and replaced after each commit; definitions are changed here alone.</summary>
-public sealed class Catalog(World world, NodeWriter writer, TimeProvider clock)
+public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, TimeProvider clock)
 {
     private volatile ImmutableSortedDictionary<string, Dataset> _datasets = ImmutableSortedDictionary.Create<string, Dataset>(StringComparer.Ordinal);
     private volatile ImmutableDictionary<(string, int), Dataset> _versions = ImmutableDictionary<(string, int), Dataset>.Empty;
@@ -59,8 +61,8 @@ public sealed class Catalog(World world, NodeWriter writer, TimeProvider clock)
             return Problem.Denied("dataset.notYourUnit", $"You hold no steward role in the unit {parsed.Value.Owner}.");
         return await writer.ChangeAsync<Result<PutOutcome>>((db, scope) =>
         {
-            db.Author = caller.Party;
             var now = clock.GetUtcNow();
+            db.Audit = new AuditContext(caller.Party, now);
             var state = db.Set<DatasetState>().SingleOrDefault(d => d.Id == id);
             if (state is null)
             {
@@ -72,6 +74,7 @@ public sealed class Catalog(World world, NodeWriter writer, TimeProvider clock)
                 db.SaveChanges();
                 var created = parsed.Value with { Number = state.Number };
                 scope.AfterCommit(() => Publish(created));
+                epoch.Raise(scope);
                 return new PutOutcome(created, Created: true);
             }
             var current = _datasets[id];
@@ -90,6 +93,7 @@ public sealed class Catalog(World world, NodeWriter writer, TimeProvider clock)
             state.Changed = now;
             db.Add(new DatasetVersionState { Dataset = id, Version = next.Version, Definition = DatasetJson.ToText(next), Created = now });
             scope.AfterCommit(() => Publish(next));
+            epoch.Raise(scope);
             return new PutOutcome(next, Created: false);
         }, cancel).ConfigureAwait(false);
     }

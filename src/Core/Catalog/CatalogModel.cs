@@ -1,3 +1,4 @@
+using Gongzhi.Core.Audit;
 using Gongzhi.Core.Storage;
 using Microsoft.EntityFrameworkCore;
 
@@ -50,6 +51,7 @@ public sealed class CatalogModel : IModelPart
         model.Entity<DatasetState>(e =>
         {
             e.ToTable("dataset");
+            e.IsAudited();
             e.HasKey(d => d.Number);
             e.Property(d => d.Number).HasColumnName("number").ValueGeneratedOnAdd();
             e.Property(d => d.Id).HasColumnName("id").HasMaxLength(64);
@@ -62,6 +64,7 @@ public sealed class CatalogModel : IModelPart
         model.Entity<DatasetVersionState>(e =>
         {
             e.ToTable("dataset_version");
+            e.IsAudited();
             e.HasKey(v => new { v.Dataset, v.Version });
             e.Property(v => v.Dataset).HasColumnName("dataset").HasMaxLength(64);
             e.Property(v => v.Version).HasColumnName("version");
@@ -71,6 +74,7 @@ public sealed class CatalogModel : IModelPart
         model.Entity<ElementState>(e =>
         {
             e.ToTable("element");
+            e.IsAudited();
             e.HasKey(x => x.Id);
             e.Property(x => x.Id).HasColumnName("id").HasMaxLength(64);
             e.Property(x => x.NameZh).HasColumnName("name_zh").HasMaxLength(200);

@@ -101,6 +101,16 @@ public sealed class PartyDirectory
         return (Result<string>)client;
     }, cancel);
 
+    /// <summary>At the node's first start: the person who creates everyone else, a system administrator of the first unit. Not reachable from any API.</summary>
+    public Task EnsureFirstAdministratorAsync(string id, string displayName, Unit unit, CancellationToken cancel = default) => ChangeAsync("node", "first administrator", db =>
+    {
+        if (db.Set<Unit>().Find(unit.Id) is null)
+            db.Add(unit);
+        db.Add(new Party { Id = id, Kind = PartyKind.Person, DisplayName = displayName });
+        db.Add(Holding(id, Roles.SystemAdministrator, unit.Id, _time.GetUtcNow(), null));
+        return (Result<string>)id;
+    }, cancel);
+
     /// <summary>System administrators create units below their own.</summary>
     public Task<Result<string>> CreateUnitAsync(Caller caller, Unit unit, CancellationToken cancel = default)
     {

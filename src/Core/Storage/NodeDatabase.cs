@@ -61,9 +61,9 @@ public static class NodeDatabase
             var creator = (RelationalDatabaseCreator)db.GetService<IRelationalDatabaseCreator>();
             Execute(connection, transaction, creator.GenerateCreateScript());
         }
+        Execute(connection, transaction, Audit.AuditSchema.For(db.Model));
         foreach (var schema in hotSchemas)
             Execute(connection, transaction, schema.Sql);
-        Execute(connection, transaction, Audit.AuditSchema.For(db.Model));
         Execute(connection, transaction, $"PRAGMA user_version={SchemaVersion}");
         transaction.Commit();
     }

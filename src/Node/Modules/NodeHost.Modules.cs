@@ -1,11 +1,15 @@
 using Gongzhi.Core;
-using Gongzhi.Core.Audit;
+using Gongzhi.Core.Parties;
+using Gongzhi.Core.Policy;
+using Gongzhi.Core.Posture;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Intake;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
 using Gongzhi.Core.Territory;
 using Gongzhi.Node.Modules;
+using Gongzhi.Node.Tokens;
+using Microsoft.EntityFrameworkCore;
 
 namespace Gongzhi.Node.Hosting;
 
@@ -15,10 +19,18 @@ public static partial class NodeHost
     {
         var services = builder.Services;
         services.AddSingleton<IHotSchema, RecordSchema>();
-        services.AddSingleton<IHotSchema, PendingEntriesSchema>();
         services.AddSingleton<IHotSchema, LogStateSchema>();
         services.AddSingleton<IHotSchema, PlaceSchema>();
         services.AddSingleton<IModelPart, CatalogModel>();
+        services.AddSingleton<IModelPart, PartiesModel>();
+        services.AddSingleton<IModelPart, PostureModel>();
+        services.AddSingleton<PolicyEpoch>();
+        services.AddSingleton<IHotSchema>(provider => provider.GetRequiredService<PolicyEpoch>());
+        services.AddSingleton(provider => new PartyDirectory(
+            provider.GetRequiredService<NodeWriter>(), () => provider.GetRequiredService<IDbContextFactory<NodeDb>>().CreateDbContext(),
+            provider.GetRequiredService<PolicyEpoch>(), provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<PartyProvision>(provider => (party, cancel) => ProvisionAsync(provider.GetRequiredService<PartyDirectory>(), party, cancel));
+        services.AddSingleton<PartyLookup>(provider => provider.GetRequiredService<PartyDirectory>().Resolve);
         services.AddSingleton<TerritoryStore>();
         services.AddSingleton<Catalog>();
         services.AddSingleton<RecordStore>();
@@ -39,6 +51,22 @@ public static partial class NodeHost
         app.MapRecords(options);
         app.MapPlaces(options);
         app.MapLedger();
+    }
+
+    /// <summary>The unit a fresh node starts with; every other unit is created below it.</summary>
+    private static Unit FirstUnit() => new() { Id = "node", NameZh = "本级单位", NameEn = "This node", Place = "", Level = 0, Kind = "government" };
+
+    private static async Task<string> ProvisionAsync(PartyDirectory parties, NewParty party, CancellationToken cancel)
+    {
+        if (party.Kind == "client")
+        {
+            var id = "client:" + party.Name;
+            await parties.EnsureBootstrapAsync(id, FirstUnit(), cancel).ConfigureAwait(false);
+            return id;
+        }
+        var person = "person:" + Guid.CreateVersion7(TimeProvider.System.GetUtcNow()).ToString("N");
+        await parties.EnsureFirstAdministratorAsync(person, party.Name, FirstUnit(), cancel).ConfigureAwait(false);
+        return person;
     }
 
     /// <summary>Opens what is kept, in order, before the first request; a ledger that is not what was signed stops the start.</summary>

@@ -59,7 +59,7 @@ internal static class PlaceEndpoints
         {
             try
             {
-                var text = await Encodings.OpenAsync(http.Request.Body, cancel).ConfigureAwait(false);
+                var text = await Encodings.OpenUtf8Async(http.Request.Body, cancel).ConfigureAwait(false);
                 await text.CopyToAsync(buffer, cancel).ConfigureAwait(false);
             }
             catch (SourceFormatException e)

@@ -1,11 +1,11 @@
 using System.Text;
 using System.Text.Json;
 using Gongzhi.Core;
-using Gongzhi.Core.Audit;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Intake;
 using Gongzhi.Core.Intake.Formats;
 using Gongzhi.Core.Parties;
+using Gongzhi.Core.Policy;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
 using Microsoft.EntityFrameworkCore;
@@ -22,10 +22,11 @@ internal sealed class CoreFixture : IAsyncDisposable
     {
         _ownsDirectory = ownsDirectory;
         World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log" };
+        var epoch = new PolicyEpoch();
         using (var db = Open())
-            NodeDatabase.Prepare(World, db, [new RecordSchema(), new PendingEntriesSchema(), new LogStateSchema()]);
+            NodeDatabase.Prepare(World, db, [new RecordSchema(), new LogStateSchema(), epoch]);
         Writer = new NodeWriter(World, Open, NullLogger<NodeWriter>.Instance);
-        Catalog = new Catalog(World, Writer, TimeProvider.System);
+        Catalog = new Core.Catalog.Catalog(World, Writer, epoch, TimeProvider.System);
         Catalog.Open();
         Store = new RecordStore(World, Writer);
         Store.Open();
@@ -36,7 +37,7 @@ internal sealed class CoreFixture : IAsyncDisposable
 
     public World World { get; }
     public NodeWriter Writer { get; }
-    public Catalog Catalog { get; }
+    public Core.Catalog.Catalog Catalog { get; }
     public RecordStore Store { get; }
     public Sequencer Sequencer { get; }
     public IntakeService Intake { get; }
