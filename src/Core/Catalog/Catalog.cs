@@ -68,10 +68,9 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
             {
                 if (expected is not null)
                     return Problem.NotFound("dataset.unknown", "There is no dataset with this id.");
-                state = new DatasetState { Id = id, Owner = parsed.Value.Owner, Version = 1, Created = now, Changed = now };
+                state = new DatasetState { Number = (db.Set<DatasetState>().Max(d => (long?)d.Number) ?? 0) + 1, Id = id, Owner = parsed.Value.Owner, Version = 1, Created = now, Changed = now };
                 db.Add(state);
                 db.Add(new DatasetVersionState { Dataset = id, Version = 1, Definition = DatasetJson.ToText(parsed.Value), Created = now });
-                db.SaveChanges();
                 var created = parsed.Value with { Number = state.Number };
                 scope.AfterCommit(() => Publish(created));
                 epoch.Raise(scope);

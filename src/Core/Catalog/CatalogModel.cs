@@ -53,7 +53,7 @@ public sealed class CatalogModel : IModelPart
             e.ToTable("dataset");
             e.IsAudited();
             e.HasKey(d => d.Number);
-            e.Property(d => d.Number).HasColumnName("number").ValueGeneratedOnAdd();
+            e.Property(d => d.Number).HasColumnName("number").ValueGeneratedNever();
             e.Property(d => d.Id).HasColumnName("id").HasMaxLength(64);
             e.HasIndex(d => d.Id).IsUnique();
             e.Property(d => d.Owner).HasColumnName("owner").HasMaxLength(64);
