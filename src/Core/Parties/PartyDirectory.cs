@@ -36,7 +36,7 @@ public sealed class PartyDirectory
         if (!all.Holdings.TryGetValue(party, out var every) || !all.Parties.TryGetValue(party, out var who))
             return [];
         var held = every.Where(h => h.At(now)).ToList();
-        return !who.Bootstrap && held.Any(a => held.Any(b => Separation.Excludes(a.Role, b.Role))) ? [] : held;
+        return who is not { Bootstrap: true, Kind: PartyKind.Client } && held.Any(a => held.Any(b => Separation.Excludes(a.Role, b.Role))) ? [] : held;
     }
 
     /// <summary>When the party's roles next begin or end after <paramref name="now"/>.</summary>
