@@ -1,3 +1,5 @@
 using Gongzhi.Node.Cli;
 
-return await GongzhiCommand.Create().Parse(args).InvokeAsync().ConfigureAwait(false);
+var parsed = GongzhiCommand.Create().Parse(args);
+var exit = await parsed.InvokeAsync().ConfigureAwait(false);
+return parsed.Errors.Count > 0 ? ExitCode.Usage : exit;

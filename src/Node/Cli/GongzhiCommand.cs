@@ -26,5 +26,9 @@ public static class GongzhiCommand
         "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 unavailable (try again).")
     {
         ServeCommand.Create(),
+        ImportCommand.Create(),
+        QueryCommand.Create(),
+        QueryCommand.CreateExport(),
+        KeptLogin.Create(),
     };
 }
