@@ -21,8 +21,8 @@ public sealed class RecordStore(World world, NodeWriter writer)
 {
     private readonly ConcurrentDictionary<long, DatasetManifest> _manifests = new();
 
-    /// <summary>Raised after a commit changed a dataset's tail, with the dataset's number; on the writer's thread.</summary>
-    public event Action<long>? TailChanged;
+    /// <summary>Raised after a commit added rows to a dataset's tail, with the dataset's number; on the writer's thread.</summary>
+    public event Action<long, IReadOnlyList<TailRow>>? TailAppended;
 
     /// <summary>Reads the lists from SQL and sweeps files that no list names (left by a crash before its commit).</summary>
     public void Open()
@@ -115,7 +115,7 @@ public sealed class RecordStore(World world, NodeWriter writer)
             scope.AfterCommit(() =>
             {
                 Update(dataset.Number, m => m with { TailRows = m.TailRows + rows.Count, TailVersion = m.TailVersion + 1 });
-                TailChanged?.Invoke(dataset.Number);
+                TailAppended?.Invoke(dataset.Number, rows);
             });
         }, cancel);
 

@@ -66,6 +66,9 @@ public sealed class TerritoryStore(World world, NodeWriter writer, TimeProvider 
         return index.Places.Count;
     }
 
+    /// <summary>Whether a text is the code of a known place.</summary>
+    public bool Knows(string code) => _index.IsKnown(code.AsSpan());
+
     /// <summary>For the intake: strips a code and answers whether it is known.</summary>
     public bool TryRead(ReadOnlySpan<byte> text, Span<byte> stripped, out int length)
     {

@@ -4,6 +4,7 @@ using Gongzhi.Core.Policy;
 using Gongzhi.Core.Posture;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Intake;
+using Gongzhi.Core.Query;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
 using Gongzhi.Core.Territory;
@@ -42,6 +43,26 @@ public static partial class NodeHost
             ElementTypes = ElementChecks.Find,
         });
         services.AddSingleton<IntakeService>();
+        services.AddSingleton<IModelPart, GrantModel>();
+        services.AddSingleton<Func<NodeDb>>(provider => () => provider.GetRequiredService<IDbContextFactory<NodeDb>>().CreateDbContext());
+        services.AddSingleton(provider => new Postures(
+            provider.GetRequiredService<NodeWriter>(), provider.GetRequiredService<Func<NodeDb>>(), provider.GetRequiredService<PolicyEpoch>(),
+            provider.GetRequiredService<PartyDirectory>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<TerritoryStore>().Knows));
+        services.AddSingleton(provider => new Grants(
+            provider.GetRequiredService<NodeWriter>(), provider.GetRequiredService<Func<NodeDb>>(), provider.GetRequiredService<PolicyEpoch>(),
+            provider.GetRequiredService<PartyDirectory>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<Catalog>().Find, provider.GetRequiredService<TerritoryStore>().Knows));
+        services.AddSingleton(provider => new PolicyEngine(
+            provider.GetRequiredService<Grants>(), provider.GetRequiredService<Postures>(), provider.GetRequiredService<PartyDirectory>(), provider.GetRequiredService<PolicyEpoch>(),
+            place => GovernedQuery.Ranges(provider.GetRequiredService<TerritoryStore>(), place)));
+        services.AddSingleton<IHotSchema, AccessSchema>();
+        services.AddSingleton<AccessLog>();
+        services.AddSingleton(provider => new DuckEngine(
+            new DuckEngineOptions { SegmentsDirectory = world.SegmentDirectory, TempDirectory = Path.Combine(world.SpoolDirectory, "duckdb") },
+            provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<TailTables>();
+        // A cursor outlives neither the process nor the snapshot it was made from, so its key need not either.
+        services.AddSingleton(new CursorKey(System.Security.Cryptography.RandomNumberGenerator.GetBytes(32)));
+        services.AddSingleton<GovernedQuery>();
         services.AddHostedService<RecordsStartup>();
     }
 
@@ -51,6 +72,8 @@ public static partial class NodeHost
         app.MapRecords(options);
         app.MapPlaces(options);
         app.MapLedger();
+        app.MapQuery();
+        app.MapGrants();
     }
 
     /// <summary>The unit a fresh node starts with; every other unit is created below it.</summary>

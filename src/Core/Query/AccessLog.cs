@@ -1,0 +1,70 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Gongzhi.Core.Audit;
+using Gongzhi.Core.Parties;
+using Gongzhi.Core.Records;
+using Gongzhi.Core.Storage;
+
+namespace Gongzhi.Core.Query;
+
+/// <summary>The readings: one row each, with its salted commitment in the ledger.</summary>
+public sealed class AccessSchema : IHotSchema
+{
+    public string Sql => """
+        CREATE TABLE IF NOT EXISTS access (
+            id BLOB PRIMARY KEY,
+            dataset TEXT NOT NULL,
+            reader TEXT NOT NULL,             -- party id
+            time INTEGER NOT NULL,
+            content TEXT NOT NULL,            -- canonical JSON of the access
+            salt BLOB NOT NULL
+        ) WITHOUT ROWID;
+        CREATE INDEX IF NOT EXISTS access_dataset ON access(dataset, time);
+        CREATE INDEX IF NOT EXISTS access_reader ON access(reader, time);
+        """;
+}
+
+/// <summary>Leaves an Access for each reading: durable, with its ledger entry, before the first row goes out.</summary>
+public sealed class AccessLog(NodeWriter writer, TimeProvider clock)
+{
+    private static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>Records that <paramref name="caller"/> reads what <paramref name="query"/> asks; answers the access id.</summary>
+    /// <param name="question">SHA-256 of the request: what was asked, without repeating values that may be personal.</param>
+    public async Task<Guid> RecordAsync(Caller caller, CompiledQuery query, byte[] question, CancellationToken cancel)
+    {
+        var now = clock.GetUtcNow();
+        var id = Guid.CreateVersion7(now);
+        var content = new JsonObject
+        {
+            ["access"] = id.ToString(),
+            ["columns"] = new JsonArray([.. query.Columns.Select(c => JsonValue.Create(c.Name))]),
+            ["dataset"] = query.Dataset,
+            ["epoch"] = query.Epoch,
+            ["grant"] = query.Grant,
+            ["ledgerIndex"] = query.LedgerIndex,
+            ["purpose"] = query.Purpose,
+            ["question"] = Convert.ToHexStringLower(question),
+            ["reader"] = caller.Party,
+            ["time"] = Microseconds.From(now),
+        }.ToJsonString(Json);
+        var salt = RandomNumberGenerator.GetBytes(16);
+        var commitment = SHA256.HashData([0, .. Encoding.UTF8.GetBytes(content), .. salt]);
+        await writer.RunAsync(scope =>
+        {
+            using var command = scope.Command("INSERT INTO access(id, dataset, reader, time, content, salt) VALUES ($id, $dataset, $reader, $time, $content, $salt)");
+            command.Parameters.AddWithValue("$id", RecordId.Bytes(id));
+            command.Parameters.AddWithValue("$dataset", query.Dataset);
+            command.Parameters.AddWithValue("$reader", caller.Party);
+            command.Parameters.AddWithValue("$time", Microseconds.From(now));
+            command.Parameters.AddWithValue("$content", content);
+            command.Parameters.AddWithValue("$salt", salt);
+            command.ExecuteNonQuery();
+            PendingEntries.Add(scope.Connection, scope.Transaction, id, "access", commitment);
+        }, cancel).ConfigureAwait(false);
+        return id;
+    }
+}
