@@ -77,6 +77,7 @@ public static partial class NodeHost
         });
         // Only what NodeConfiguration read and checked counts; files lying about in the working directory do not.
         builder.Configuration.Sources.Clear();
+        builder.Configuration.AddInMemoryCollection();
         if (configuration is not null)
             builder.Configuration.AddConfiguration(configuration);
         builder.WebHost.UseUrls(options.Urls).UseStaticWebAssets();

@@ -1,0 +1,165 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Gongzhi.Core;
+using Gongzhi.Core.Parties;
+using Gongzhi.Core.Storage;
+using Gongzhi.Node.Hosting;
+using Gongzhi.Node.Identity;
+using Gongzhi.Node.Tokens;
+using Gongzhi.Node.Web;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Identity;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Gongzhi.Tests.Http;
+
+/// <summary>A real node on a free port over a fresh directory, with a few routes that show what the host does for a module.</summary>
+internal sealed class TestNode : IAsyncDisposable
+{
+    public const string Client = "boot";
+    public const string Secret = "a-long-client-secret";
+    public const string Password = "correct horse battery";
+
+    private readonly bool _ownsDirectory;
+
+    private TestNode(WebApplication app, NodeOptions options, bool ownsDirectory)
+    {
+        (App, Options, _ownsDirectory) = (app, options, ownsDirectory);
+        Address = new Uri(app.Urls.First());
+    }
+
+    public WebApplication App { get; }
+    public NodeOptions Options { get; }
+    public Uri Address { get; }
+
+    public static NodeOptions NewOptions() => new()
+    {
+        Data = Directory.CreateTempSubdirectory("gongzhi-test-").FullName,
+        World = "test",
+        Kind = WorldKind.Test,
+        Urls = "http://127.0.0.1:0",
+        BootstrapClient = $"{Client}:{Secret}",
+    };
+
+    public static async Task<TestNode> StartAsync(
+        Func<NodeOptions, NodeOptions>? change = null, Action<WebApplicationBuilder>? extend = null, bool ownsDirectory = true)
+    {
+        var options = change?.Invoke(NewOptions()) ?? NewOptions();
+        var app = await NodeHost.BuildAsync(options, extend: extend, map: MapTestRoutes);
+        await app.StartAsync();
+        return new TestNode(app, options, ownsDirectory);
+    }
+
+    /// <summary>A client that keeps cookies and follows no redirects.</summary>
+    public HttpClient NewClient() => new(new SocketsHttpHandler { AllowAutoRedirect = false, CookieContainer = new CookieContainer() }) { BaseAddress = Address };
+
+    public async Task<string> TokenAsync()
+    {
+        using var client = NewClient();
+        var (status, body) = await client.FormAsync("/connect/token", ("grant_type", "client_credentials"), ("client_id", Client), ("client_secret", Secret));
+        Assert.Equal(HttpStatusCode.OK, status);
+        return body.GetProperty("access_token").GetString()!;
+    }
+
+    public async Task<Account> AddAccountAsync(string name)
+    {
+        using var scope = App.Services.CreateScope();
+        var users = scope.ServiceProvider.GetRequiredService<UserManager<Account>>();
+        var account = new Account { UserName = name, PartyId = "person:" + name };
+        var result = await users.CreateAsync(account, Password);
+        Assert.True(result.Succeeded, string.Join(", ", result.Errors.Select(e => e.Code)));
+        return account;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await App.StopAsync();
+        await App.DisposeAsync();
+        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
+        if (_ownsDirectory)
+            Directory.Delete(Options.Data, recursive: true);
+    }
+
+    public sealed record Echo(string Name, int Count);
+
+    private static void MapTestRoutes(WebApplication app)
+    {
+        var api = app.MapGroup("/api/test");
+        api.MapGet("/whoami", (CallerAccessor callers) => callers.Required).WithName("test-whoami").RequireCaller();
+        api.MapGet("/stewards", () => "ok").WithName("test-stewards").RequireCaller(Roles.Steward);
+        api.MapPost("/echo", (Echo echo) => echo).WithName("test-echo").AllowAnonymous().AcceptsBody(1_000);
+        api.MapPost("/change", () => "changed").WithName("test-change").RequireCaller().AcceptsBody(1_000);
+        api.MapPost("/upload", async (HttpRequest request) =>
+        {
+            var total = 0L;
+            var buffer = new byte[1 << 16];
+            for (int n; (n = await request.Body.ReadAsync(buffer)) > 0;)
+                total += n;
+            return total;
+        }).WithName("test-upload").RequireCaller().AcceptsUpload(app.Services.GetRequiredService<NodeOptions>());
+        api.MapGet("/refused", () => Problem.Invalid("test.refused", "It holds {n} wrong rows.") with
+        {
+            Extensions = new Dictionary<string, object?> { ["n"] = 3, ["errors"] = new[] { new { row = 7 } } },
+        } is var problem ? problem.ToResult() : Results.Ok()).WithName("test-refused").AllowAnonymous();
+        api.MapGet("/fails/{kind}", string (string kind) => throw (kind switch
+        {
+            "store" => new StoreUnavailableException(new IOException("disk full")),
+            "writer" => new WriterStoppedException(new IOException("gone")),
+            _ => new InvalidOperationException("secret detail"),
+        })).WithName("test-fails").AllowAnonymous();
+        api.MapGet("/slow", async (CancellationToken cancel) =>
+        {
+            await new TaskCompletionSource().Task.WaitAsync(cancel);
+            return "never";
+        }).WithName("test-slow").AllowAnonymous();
+    }
+}
+
+internal static partial class ClientExtensions
+{
+    public static async Task<(HttpStatusCode Status, JsonElement Body)> FormAsync(this HttpClient client, string path, params (string, string)[] form)
+    {
+        using var response = await client.PostAsync(path, Form(form));
+        var text = await response.Content.ReadAsStringAsync();
+        return (response.StatusCode, text.StartsWith('{') ? JsonDocument.Parse(text).RootElement.Clone() : default);
+    }
+
+    /// <summary>Posts a form the way a page does: with the form token and its cookie.</summary>
+    public static async Task<HttpResponseMessage> SubmitAsync(this HttpClient client, string path, params (string, string)[] form)
+    {
+        var token = await client.GetFromJsonAsync<Dictionary<string, string>>("/account/form-token");
+        return await client.PostAsync(path, Form([.. form, (token!["field"], token["token"])]));
+    }
+
+    public static Task<HttpResponseMessage> SignInAsync(this HttpClient client, string name, string password, string returnUrl = "/") =>
+        client.SubmitAsync("/account/sign-in", ("name", name), ("password", password), ("returnUrl", returnUrl));
+
+    public static async Task<JsonElement> ProblemAsync(this HttpResponseMessage response, HttpStatusCode status, string code)
+    {
+        var text = await response.Content.ReadAsStringAsync();
+        Assert.True(status == response.StatusCode, $"{(int)response.StatusCode}: {text}");
+        Assert.Equal("application/problem+json", response.Content.Headers.ContentType?.MediaType);
+        var body = JsonDocument.Parse(text).RootElement;
+        Assert.Equal(code, body.GetProperty("code").GetString());
+        Assert.Equal((int)status, body.GetProperty("status").GetInt32());
+        Assert.Equal("urn:gongzhi:problem:" + code, body.GetProperty("type").GetString());
+        foreach (var name in new[] { "title", "detail", "traceId" })
+            Assert.NotEmpty(body.GetProperty(name).GetString()!);
+        return body;
+    }
+
+    public static HttpRequestMessage WithToken(this HttpRequestMessage request, string token)
+    {
+        request.Headers.Authorization = new("Bearer", token);
+        return request;
+    }
+
+    public static string Hidden(string html, string name) =>
+        WebUtility.HtmlDecode(Regex.Match(html, $"name=\"{name}\" value=\"([^\"]*)\"").Groups[1].Value);
+
+    private static FormUrlEncodedContent Form((string, string)[] form) =>
+        new(form.Select(f => KeyValuePair.Create(f.Item1, f.Item2)));
+}
