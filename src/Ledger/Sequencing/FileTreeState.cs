@@ -21,6 +21,7 @@ public sealed class FileTreeState : ITreeState, IDisposable
     private static readonly byte[] Magic = "gongzhi/tree-step/1\n"u8.ToArray();
     private readonly string _tree;
     private readonly string _ids;
+    private readonly string _temporary;
     private readonly FileStream _lock;
     private readonly SemaphoreSlim _turn = new(1, 1);
     // The ids of the last IdWindow entries; _recentOrder says which to forget first. Both under _turn.
@@ -37,6 +38,8 @@ public sealed class FileTreeState : ITreeState, IDisposable
         _tree = Path.Combine(directory, "tree");
         _ids = Path.Combine(directory, "ids");
         _lock = new FileStream(Path.Combine(directory, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        _temporary = Path.Combine(directory, ".tmp");
+        DurableFile.Sweep(_temporary);
     }
 
     /// <inheritdoc />
@@ -67,7 +70,7 @@ public sealed class FileTreeState : ITreeState, IDisposable
             // Unknown until the write is known to have succeeded: a failed write may have persisted.
             _head = null;
             WriteIds(step);
-            DurableFile.Write([(_tree, Encode(step))]);
+            DurableFile.Write(_temporary, [(_tree, Encode(step))]);
             _head = step.After;
             for (var i = 0; i < step.Entries.Count; i++) Remember(step.Entries[i].Id, step.Before.Size + i);
             return true;

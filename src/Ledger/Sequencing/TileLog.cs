@@ -33,6 +33,7 @@ public sealed class TileLog : IAsyncDisposable
     private volatile LedgerCorruptException? _corrupt;
     // The worker's alone: what is stored may be ahead of _tree.
     private bool _mustReopen;
+    private int _disposed;
 
     private TileLog(NoteSigner signer, ITreeState state, ITileStore store, TileLogOptions options, TileTree tree)
     {
@@ -159,6 +160,7 @@ public sealed class TileLog : IAsyncDisposable
     /// <summary>Lets the step in hand finish, refuses what still waits, and ends the worker.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) == 1) return;
         _waiting.Writer.TryComplete();
         await _stop.CancelAsync().ConfigureAwait(false);
         await _worker.ConfigureAwait(false);

@@ -6,25 +6,41 @@ namespace Gongzhi.Ledger;
 /// <summary>Files that survive a power cut: temporary name → fsync → rename → fsync of the directory.</summary>
 internal static partial class DurableFile
 {
-    private const string TemporarySuffix = ".tmp";
-
-    /// <summary>Writes all files; the renames start only once every content is on disk. Not atomic across files.</summary>
-    public static void Write(IReadOnlyList<(string Path, ReadOnlyMemory<byte> Content)> files)
+    /// <summary>
+    /// Writes all files; the renames start only once every content is on disk. Not atomic across files. Temporary names are unique,
+    /// so that two processes that write the same file at once cannot rename each other's half.
+    /// </summary>
+    /// <param name="temporary">A directory on the same file system; see <see cref="Sweep"/>.</param>
+    /// <param name="files">Absolute paths and whole contents.</param>
+    public static void Write(string temporary, IReadOnlyList<(string Path, ReadOnlyMemory<byte> Content)> files)
     {
-        foreach (var (path, content) in files)
+        CreateDirectory(temporary);
+        var names = new string[files.Count];
+        for (var i = 0; i < files.Count; i++)
         {
-            CreateDirectory(Path.GetDirectoryName(path)!);
-            using var handle = File.OpenHandle(path + TemporarySuffix, FileMode.Create, FileAccess.Write);
-            RandomAccess.Write(handle, content.Span, 0);
+            CreateDirectory(Path.GetDirectoryName(files[i].Path)!);
+            names[i] = Path.Combine(temporary, Convert.ToHexStringLower(System.Security.Cryptography.RandomNumberGenerator.GetBytes(12)));
+            using var handle = File.OpenHandle(names[i], FileMode.CreateNew, FileAccess.Write);
+            RandomAccess.Write(handle, files[i].Content.Span, 0);
             RandomAccess.FlushToDisk(handle);
         }
         var directories = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var (path, _) in files)
+        for (var i = 0; i < files.Count; i++)
         {
-            File.Move(path + TemporarySuffix, path, overwrite: true);
-            directories.Add(Path.GetDirectoryName(path)!);
+            File.Move(names[i], files[i].Path, overwrite: true);
+            directories.Add(Path.GetDirectoryName(files[i].Path)!);
         }
         foreach (var directory in directories) FlushDirectory(directory);
+    }
+
+    /// <summary>
+    /// Removes what a crash left among the temporary files. Should another process be writing at that moment, its step fails and is
+    /// done again; nothing is lost.
+    /// </summary>
+    public static void Sweep(string temporary)
+    {
+        if (!Directory.Exists(temporary)) return;
+        foreach (var file in Directory.EnumerateFiles(temporary)) File.Delete(file);
     }
 
     /// <summary>Creates a directory and its missing ancestors, each made durable in its parent.</summary>

@@ -25,15 +25,22 @@ public class DirectoryTileSource : ITileSource
 /// <summary>A log directory that is written to: every file by temporary name, fsync, rename, fsync of the directory.</summary>
 public sealed class FileTileStore : DirectoryTileSource, ITileStore
 {
+    private readonly string _temporary;
+
     /// <summary>Opens the directory, creating it when there is none.</summary>
-    public FileTileStore(string directory) : base(directory) => DurableFile.CreateDirectory(Root);
+    public FileTileStore(string directory) : base(directory)
+    {
+        _temporary = Path.Combine(Root, ".tmp");
+        DurableFile.CreateDirectory(Root);
+        DurableFile.Sweep(_temporary);
+    }
 
     /// <inheritdoc />
     public ValueTask WriteAsync(IReadOnlyList<TileFile> files, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(files);
         cancel.ThrowIfCancellationRequested();
-        DurableFile.Write([.. files.Select(file => (FileOf(file.Path), file.Content))]);
+        DurableFile.Write(_temporary, [.. files.Select(file => (FileOf(file.Path), file.Content))]);
         return ValueTask.CompletedTask;
     }
 

@@ -134,6 +134,40 @@ public sealed class TileLogTests
     }
 
     [Fact]
+    public async Task Ids_written_before_a_step_that_never_was_are_not_believed()
+    {
+        using var fixture = new LogFixture();
+        using (var state = fixture.State())
+        {
+            await using var log = await TileLog.OpenAsync(fixture.Signer, state, fixture.Store, cancel: None);
+            await log.AppendAsync(LogFixture.Entries(0, 3), None);
+        }
+        // A crash between the ids and the step: the id of an entry that is not in the log, past its end.
+        await File.AppendAllBytesAsync(Path.Combine(fixture.StateDirectory, "ids"), LogFixture.Entry(7).Id.ToByteArray(bigEndian: true), None);
+        using var reopened = fixture.State();
+        await using var again = await TileLog.OpenAsync(fixture.Signer, reopened, fixture.Store, cancel: None);
+        Assert.Equal([new AppendResult(3, false), new AppendResult(1, true)], await again.AppendAsync([LogFixture.Entry(7), LogFixture.Entry(1)], None));
+    }
+
+    [Theory]
+    [InlineData("tree")]
+    [InlineData("ids")]
+    public async Task A_damaged_state_file_is_named(string name)
+    {
+        using var fixture = new LogFixture();
+        using (var state = fixture.State())
+        {
+            await using var log = await TileLog.OpenAsync(fixture.Signer, state, fixture.Store, cancel: None);
+            await log.AppendAsync(LogFixture.Entries(0, 3), None);
+        }
+        var file = Path.Combine(fixture.StateDirectory, name);
+        File.WriteAllBytes(file, File.ReadAllBytes(file)[..^1]);
+        using var damaged = fixture.State();
+        var broken = await Assert.ThrowsAsync<LedgerCorruptException>(() => TileLog.OpenAsync(fixture.Signer, damaged, fixture.Store, cancel: None));
+        Assert.Equal("state/" + name, broken.File);
+    }
+
+    [Fact]
     public async Task An_oversized_entry_is_refused_and_the_largest_is_taken()
     {
         using var fixture = new LogFixture();

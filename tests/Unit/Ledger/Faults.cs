@@ -1,0 +1,78 @@
+using Gongzhi.Ledger;
+
+namespace Gongzhi.Tests.Unit.Ledger;
+
+/// <summary>What happens to the action that the fault hits.</summary>
+public enum FaultMode
+{
+    /// <summary>It did nothing and failed.</summary>
+    Failed,
+
+    /// <summary>It did everything and failed all the same.</summary>
+    FailedButPersisted,
+
+    /// <summary>It did the first half of its files and failed.</summary>
+    FailedHalfWay,
+}
+
+/// <summary>Counts every I/O action and lets one of them, or a run of them, fail.</summary>
+internal sealed class FaultPlan
+{
+    public int FailAt { get; set; } = -1;
+    public int FailCount { get; set; } = 1;
+    public FaultMode Mode { get; set; }
+    public int Actions { get; private set; }
+    public bool Fired { get; private set; }
+
+    public bool Hits()
+    {
+        var at = Actions++;
+        var hit = FailAt >= 0 && at >= FailAt && at < FailAt + FailCount;
+        Fired |= hit;
+        return hit;
+    }
+
+    public static IOException Fault() => new("The disk did not answer.");
+}
+
+/// <summary>A real store whose actions fail as planned.</summary>
+internal sealed class FaultyStore(ITileStore inner, FaultPlan plan, Action<Checkpoint>? publishing = null) : ITileStore
+{
+    public ValueTask<byte[]?> ReadAsync(string path, int bytesMax, CancellationToken cancel = default) =>
+        plan.Hits() ? throw FaultPlan.Fault() : inner.ReadAsync(path, bytesMax, cancel);
+
+    public async ValueTask WriteAsync(IReadOnlyList<TileFile> files, CancellationToken cancel = default)
+    {
+        foreach (var file in files.Where(file => file.Path == TilePath.Checkpoint))
+        {
+            if (SignedNote.TryParse(file.Content.Span, out var note) && Checkpoint.TryParse(note.Text.Span, out var checkpoint)) publishing?.Invoke(checkpoint);
+        }
+        var hit = plan.Hits();
+        var persisted = !hit || plan.Mode == FaultMode.FailedButPersisted ? files.Count : plan.Mode == FaultMode.FailedHalfWay ? files.Count / 2 : 0;
+        if (persisted > 0) await inner.WriteAsync([.. files.Take(persisted)], cancel);
+        if (hit) throw FaultPlan.Fault();
+    }
+
+    public async ValueTask DeletePartialsAsync(string fullTilePath, CancellationToken cancel = default)
+    {
+        var hit = plan.Hits();
+        if (!hit || plan.Mode != FaultMode.Failed) await inner.DeletePartialsAsync(fullTilePath, cancel);
+        if (hit) throw FaultPlan.Fault();
+    }
+}
+
+/// <summary>A real state whose actions fail as planned.</summary>
+internal sealed class FaultyState(ITreeState inner, FaultPlan plan) : ITreeState
+{
+    public ValueTask<TreeStep?> LoadAsync(CancellationToken cancel = default) => plan.Hits() ? throw FaultPlan.Fault() : inner.LoadAsync(cancel);
+
+    public async ValueTask<bool> TryAdvanceAsync(TreeStep step, CancellationToken cancel = default)
+    {
+        var hit = plan.Hits();
+        var done = (!hit || plan.Mode == FaultMode.FailedButPersisted) && await inner.TryAdvanceAsync(step, cancel);
+        return hit ? throw FaultPlan.Fault() : done;
+    }
+
+    public ValueTask<IReadOnlyDictionary<Guid, long>> FindAsync(IReadOnlyCollection<Guid> ids, CancellationToken cancel = default) =>
+        plan.Hits() ? throw FaultPlan.Fault() : inner.FindAsync(ids, cancel);
+}
