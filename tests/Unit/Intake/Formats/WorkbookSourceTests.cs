@@ -125,6 +125,16 @@ public sealed class WorkbookSourceTests
     }
 
     [Fact]
+    public async Task Refuses_workbooks_under_a_password()
+    {
+        var compound = new byte[8_192];
+        ((ReadOnlySpan<byte>)[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1]).CopyTo(compound);
+        await Read.Fails("format.workbook", () => Parse(compound));
+        Encoding.Unicode.GetBytes("EncryptedPackage").CopyTo(compound, 1_024 + 128);
+        await Read.Fails("format.encrypted", () => Parse(compound));
+    }
+
+    [Fact]
     public async Task Refuses_entities()
     {
         await Read.Fails("format.workbook", () => Parse(Xlsx(Header() + "<!DOCTYPE x [<!ENTITY y \"z\">]>")));
