@@ -139,6 +139,10 @@ public sealed class ParquetSource : ICellSource
         {
             return read();
         }
+        catch (NotSupportedException)
+        {
+            throw new SourceFormatException("format.parquet.type", "A column has a type that is not taken.");
+        }
         catch (Exception e) when (e is not SourceFormatException and not OutOfMemoryException and not OperationCanceledException)
         {
             throw Damaged();

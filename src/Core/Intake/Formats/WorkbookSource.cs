@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Globalization;
 using System.IO.Compression;
+using System.Runtime.InteropServices;
 using System.Text;
 using ExcelDataReader;
 using ExcelDataReader.Exceptions;
@@ -53,6 +54,7 @@ public sealed class WorkbookSource : ICellSource
         {
             var zip = IsZip(stream);
             if (zip) WorkbookArchive.Check(stream);
+            else RefuseEncrypted(stream);
             stream.Position = 0;
             var configuration = new ExcelReaderConfiguration { LeaveOpen = true, FallbackEncoding = ChineseAnsi };
             var opened = reader = Guard(() => zip ? ExcelReaderFactory.CreateOpenXmlReader(stream, configuration) : ExcelReaderFactory.CreateBinaryReader(stream, configuration));
@@ -117,6 +119,31 @@ public sealed class WorkbookSource : ICellSource
         stream.Position = 0;
         return stream.ReadAtLeast(mark, 2, throwOnEndOfStream: false) == 2 && mark.SequenceEqual("PK"u8);
     }
+
+    /// <summary>
+    /// An .xlsx under a password is a compound file with a member of this name. Looked for by hand, since the reader would
+    /// decrypt the ones under Excel's default password, and nobody would have checked the archive inside for a bomb.
+    /// </summary>
+    private static void RefuseEncrypted(Stream stream)
+    {
+        const int Entry = 128;
+        var name = MemoryMarshal.AsBytes("EncryptedPackage\0".AsSpan());
+        var block = new byte[512 * Entry];
+        stream.Position = 0;
+        int length;
+        do
+        {
+            length = stream.ReadAtLeast(block, block.Length, throwOnEndOfStream: false);
+            // Directory entries are aligned to their size, so text that merely says this is not taken for one.
+            for (var at = 0; at + name.Length <= length; at += Entry)
+            {
+                if (block.AsSpan(at).StartsWith(name)) throw Encrypted();
+            }
+        }
+        while (length == block.Length);
+    }
+
+    private static SourceFormatException Encrypted() => new("format.encrypted", "The workbook is protected by a password; save it without one.");
 
     private static string[] ReadHeader(IExcelDataReader reader)
     {
@@ -212,7 +239,7 @@ public sealed class WorkbookSource : ICellSource
         }
         catch (InvalidPasswordException)
         {
-            throw new SourceFormatException("format.encrypted", "The workbook is protected by a password; save it without one.");
+            throw Encrypted();
         }
         catch (Exception e) when (e is not SourceFormatException and not OutOfMemoryException and not OperationCanceledException)
         {
