@@ -103,9 +103,11 @@ public sealed class DuckEngine : IDisposable
             };
         }
         QueryReader? reader = null;
+        DuckDBConnection? connection = null;
         try
         {
-            reader = new QueryReader(this, Rent(), query, _options.QueryTimeout, _time, cancel);
+            connection = Rent();
+            reader = new QueryReader(this, connection, query, _options.QueryTimeout, _time, cancel);
             await reader.StartAsync().ConfigureAwait(false);
             return reader;
         }
@@ -121,10 +123,15 @@ public sealed class DuckEngine : IDisposable
         }
         catch
         {
-            if (reader is null)
-                _admission.Release();
-            else
+            if (reader is not null)
+            {
                 reader.Dispose();
+            }
+            else
+            {
+                connection?.Dispose();
+                _admission.Release();
+            }
             throw;
         }
     }

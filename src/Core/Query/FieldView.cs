@@ -10,9 +10,12 @@ namespace Gongzhi.Core.Query;
 /// <param name="Alias">Column of the inner view: already transformed, save that a pseudonym's column is still raw (see <see cref="Shown"/>).</param>
 /// <param name="Type">Type after the transform.</param>
 /// <param name="Source">SQL of the alias over raw columns.</param>
-/// <param name="Shown">SQL over the alias that may be shown, filtered and sorted.</param>
-internal sealed record FieldView(Field Field, TransformKind Kind, string Alias, FieldType Type, string Source, string Shown)
+/// <param name="Disguise">Makes the pseudonym's SQL, when it is needed: a parameter bound and then not used would upset the numbering.</param>
+internal sealed record FieldView(Field Field, TransformKind Kind, string Alias, FieldType Type, string Source, Func<string>? Disguise = null)
 {
+    /// <summary>SQL over the alias that may be shown, filtered and sorted.</summary>
+    public string Shown => Disguise is null ? Alias : Disguise();
+
     public int Scale => Type == FieldType.Decimal ? Field.Scale : 0;
 }
 

@@ -52,7 +52,7 @@ internal sealed class FilterCompiler(Func<string, Result<FieldView>> resolve, Sq
 
     private Result<string> Compare(Filter.Compare compare, FieldView view)
     {
-        var (sql, op, value) = (view.Shown, compare.Op, compare.Value);
+        var (op, value) = (compare.Op, compare.Value);
         if (view.Kind == TransformKind.Pseudonym && op is not ("eq" or "ne" or "in" or "isNull"))
             return Problem.Invalid("query.operator", "A pseudonym can only be compared by eq, ne, in and isNull.");
         if (op == "isNull")
@@ -64,6 +64,7 @@ internal sealed class FilterCompiler(Func<string, Result<FieldView>> resolve, Sq
                 _ => Problem.Invalid("query.value", "isNull goes with true or false."),
             };
         }
+        var sql = view.Shown;
         if (op is "contains" or "startsWith" or "within")
         {
             var fits = op == "within" ? view.Type == FieldType.Place : view.Type is FieldType.String or FieldType.Place;

@@ -220,7 +220,7 @@ public sealed class QueryCompiler
             const string Id = "substr(lower(hex(_batch)), 1, 8) || '-' || substr(lower(hex(_batch)), 9, 4) || '-' || substr(lower(hex(_batch)), 13, 4) || '-' || "
                 + "substr(lower(hex(_batch)), 17, 4) || '-' || substr(lower(hex(_batch)), 21, 4) || printf('%08x', _ordinal + 1)";
             var alias = "s" + name;
-            return _views[name] = new(new Field { Name = name, Type = type }, TransformKind.Plain, alias, type, name == "_id" ? Id : name, alias);
+            return _views[name] = new(new Field { Name = name, Type = type }, TransformKind.Plain, alias, type, name == "_id" ? Id : name);
         }
         var index = _snapshot.Dataset.IndexOf(name);
         if (index < 0 || !_permit.Fields.TryGetValue(name, out var transform))
@@ -239,13 +239,13 @@ public sealed class QueryCompiler
         switch (transform.Kind)
         {
             case TransformKind.Plain or TransformKind.AggregateOnly:
-                return new FieldView(field, transform.Kind, alias, field.Type, raw, alias);
+                return new FieldView(field, transform.Kind, alias, field.Type, raw);
             case TransformKind.Mask:
-                return new FieldView(field, transform.Kind, alias, FieldType.String, Transforms.Mask(raw, field, transform.Argument), alias);
+                return new FieldView(field, transform.Kind, alias, FieldType.String, Transforms.Mask(raw, field, transform.Argument));
             case TransformKind.Pseudonym when _permit.PseudonymKey.Length == 32:
-                return new FieldView(field, transform.Kind, alias, FieldType.String, raw, Transforms.Pseudonym(alias, _permit.PseudonymKey, _parameters));
+                return new FieldView(field, transform.Kind, alias, FieldType.String, raw, () => Transforms.Pseudonym(alias, _permit.PseudonymKey, _parameters));
             case TransformKind.Generalise when Transforms.Generalise(raw, field, transform.Argument, _parameters) is { } sql:
-                return new FieldView(field, transform.Kind, alias, field.Type, sql, alias);
+                return new FieldView(field, transform.Kind, alias, field.Type, sql);
             default:
                 return Problem.Denied("query.grant", "The grant shows a field in a way that does not fit it; whoever granted must correct it.");
         }

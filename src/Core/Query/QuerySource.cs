@@ -27,9 +27,10 @@ internal sealed class QuerySource(RecordSnapshot snapshot, ReadPermit permit, Fi
             parts.Add($"_time < {QueryValue.Moment(to, parameters)}");
         if (rows.Filter is { } own)
         {
-            // A grant whose condition no longer fits the dataset admits nothing.
-            var sql = filters.Compile(own);
-            parts.Add(sql.Ok ? sql.Value : "false");
+            // A grant whose condition no longer fits the dataset admits nothing. Tried apart first: a condition given up halfway
+            // would leave parameters that nothing uses.
+            var fits = new FilterCompiler(Raw, new SqlParameters(), placesWithin).Compile(own).Ok;
+            parts.Add(fits ? filters.Compile(own).Value! : "false");
         }
         return parts.Count == 0 ? "true" : string.Join(" AND ", parts);
     }
@@ -89,7 +90,7 @@ internal sealed class QuerySource(RecordSnapshot snapshot, ReadPermit permit, Fi
         };
         return field is null
             ? Problem.Invalid("query.unknownField", "no such field")
-            : new FieldView(field, TransformKind.Plain, column, field.Type, column, column);
+            : new FieldView(field, TransformKind.Plain, column, field.Type, column);
     }
 
     /// <summary>Leaves out the segments whose bounds show that no row of theirs can be in the answer.</summary>
