@@ -45,8 +45,8 @@ public sealed class ConfigurationTests
     [Fact]
     public void Every_setting_is_documented_with_its_default_and_nothing_else_is()
     {
-        var documented = Regex.Matches(File.ReadAllText(Repository("docs/contracts/configuration.md")), @"^\| `(\w+)` \| ([^|]*) \|", RegexOptions.Multiline)
-            .ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value.Trim().Trim('`'));
+        var documented = Regex.Matches(File.ReadAllText(Repository("docs/contracts/configuration.md")), @"^\| `(\w+)` \| `([^`|]*)` \|", RegexOptions.Multiline)
+            .ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value);
         var defaults = new NodeOptions();
         var real = typeof(NodeOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance)
             .ToDictionary(p => p.Name, p => Convert.ToString(p.GetValue(defaults), System.Globalization.CultureInfo.InvariantCulture) is { Length: > 0 } text ? text : "none");

@@ -69,8 +69,13 @@ public sealed class HostTests
         await using var node = await TestNode.StartAsync(o => o with { UploadBytesMax = 4 << 20 });
         var token = await node.TokenAsync();
         using var client = node.NewClient();
-        async Task<HttpResponseMessage> Upload(int bytes) => await client.SendAsync(
-            new HttpRequestMessage(HttpMethod.Post, "/api/test/upload") { Content = new ByteArrayContent(new byte[bytes]) }.WithToken(token));
+        async Task<HttpResponseMessage> Upload(int bytes)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, "/api/test/upload") { Content = new ByteArrayContent(new byte[bytes]) }.WithToken(token);
+            // Asks before it sends, so that the refusal is read rather than a broken pipe.
+            request.Headers.ExpectContinue = true;
+            return await client.SendAsync(request);
+        }
         Assert.Equal("3145728", await (await Upload(3 << 20)).Content.ReadAsStringAsync());
         await (await Upload((4 << 20) + 1)).ProblemAsync(HttpStatusCode.RequestEntityTooLarge, "request.too-large");
     }

@@ -49,6 +49,8 @@ internal static class ImportCommand
             await using (stream.ConfigureAwait(false))
             {
                 using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(target, UriKind.Relative));
+                // Asks before it sends, so that a refusal (size, permission) is read rather than a broken pipe.
+                request.Headers.ExpectContinue = true;
                 request.Headers.Add("Idempotency-Key", parsed.GetValue(key) ?? Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)));
                 return await SendAsync(node, request, stream, media, parsed.GetValue(json), cancel).ConfigureAwait(false);
             }

@@ -20,7 +20,12 @@ internal sealed class NodeClient : IDisposable
 
     private NodeClient(Uri url)
     {
-        _http = new HttpClient(new SocketsHttpHandler { ConnectTimeout = TimeSpan.FromSeconds(15), AllowAutoRedirect = false })
+        _http = new HttpClient(new SocketsHttpHandler
+        {
+            ConnectTimeout = TimeSpan.FromSeconds(15),
+            Expect100ContinueTimeout = TimeSpan.FromSeconds(5),
+            AllowAutoRedirect = false,
+        })
         {
             BaseAddress = url,
             // Uploads and downloads take as long as they take; the node has its own limits.

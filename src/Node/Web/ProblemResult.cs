@@ -111,7 +111,11 @@ public static class ProblemWriting
             response.Headers.RetryAfter = problem.Code == HostProblems.NodeStopped.Code ? "60" : "2";
         if (problem.Status == 401 && response.Headers.WWWAuthenticate.Count == 0)
             response.Headers.WWWAuthenticate = "Bearer";
-        await response.WriteAsJsonAsync(body, Json, "application/problem+json", http.RequestAborted).ConfigureAwait(false);
+        var bytes = JsonSerializer.SerializeToUtf8Bytes(body, Json);
+        response.ContentType = "application/problem+json";
+        response.ContentLength = bytes.Length;
+        // Not under RequestAborted: after a time-out that token is the one that ended the request.
+        await response.Body.WriteAsync(bytes, CancellationToken.None).ConfigureAwait(false);
     }
 
     private sealed class ProblemResult(Problem problem) : IResult
