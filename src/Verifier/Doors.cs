@@ -63,10 +63,13 @@ public static class Doors
             if (verdict.Outcome == Outcome.NotProven || worst == Outcome.Proven) worst = verdict.Outcome;
             await output.WriteLineAsync(parse.GetValue(AsJson)
                 ? JsonSerializer.Serialize(new { name, outcome = verdict.Outcome.ToString(), code = verdict.Code, sentence = verdict.In(chinese), facts = verdict.Facts }, Json)
-                : $"{name}: {verdict.In(chinese)}");
+                : Printable($"{name}: {verdict.In(chinese)}"));
         }
         return (int)worst;
     }
+
+    // A hostile proof may name a dataset in escape sequences; they are not for this terminal.
+    private static string Printable(string text) => string.Concat(text.Select(c => char.IsControl(c) ? '\uFFFD' : c));
 
     private static bool IsChinese(string? language)
     {
