@@ -8,6 +8,7 @@ using Gongzhi.Core.Storage;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
 
 namespace Gongzhi.Tests.Unit.Policy;
 
@@ -127,7 +128,7 @@ public sealed class PolicyWorld : IAsyncDisposable
         Assert.True(result.Ok, result.Problem?.Detail);
     }
 
-    public static Unit Unit(string id, string? parent) => new() { Id = id, NameZh = id, NameEn = id, Place = "12", Level = 1, Parent = parent, Kind = "government" };
+    public static Core.Parties.Unit Unit(string id, string? parent) => new() { Id = id, NameZh = id, NameEn = id, Place = "12", Level = 1, Parent = parent, Kind = "government" };
 
     private static bool PlaceKnown(string code) => code.StartsWith("12", StringComparison.Ordinal) && code.All(char.IsAsciiDigit);
 }
