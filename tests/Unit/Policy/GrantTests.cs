@@ -55,6 +55,20 @@ public sealed class GrantTests : IAsyncLifetime
         Assert.All(errors, e => Assert.NotEmpty(e.MessageZh));
     }
 
+    [Theory]
+    [InlineData("""{"dataset":"\ud800"}""")]
+    [InlineData("""{"dataset":"cards","\ud800":1}""")]
+    [InlineData("""{"dataset":"cards","fields":{"\ud800":"plain"}}""")]
+    [InlineData("""{"dataset":"cards","fields":{"card":"\ud800"}}""")]
+    [InlineData("""{"dataset":"cards","rows":{"filter":{"\ud800":1}}}""")]
+    [InlineData("""{"dataset":1}""")]
+    [InlineData("""[]""")]
+    public async Task Hostile_bodies_are_refused_not_thrown(string body)
+    {
+        using var document = JsonDocument.Parse(body);
+        Assert.Equal("grants.invalid", (await _world.Grants.CreateAsync(_world.As("steward"), document.RootElement, Stop)).Problem!.Code);
+    }
+
     [Fact]
     public async Task Only_a_steward_of_the_owner_grants_and_never_to_himself_or_an_administrator()
     {
@@ -103,6 +117,8 @@ public sealed class GrantTests : IAsyncLifetime
     [InlineData("""{"field":"a","op":"in","value":[]}""", false)]
     [InlineData("""{"field":"a","op":"in","value":[[1]]}""", false)]
     [InlineData("""{"field":"a","op":"eq","value":"\ud800"}""", false)]
+    [InlineData("""{"\ud800":[]}""", false)]
+    [InlineData("""{"field":"\ud800","op":"eq","value":1}""", false)]
     [InlineData("""[1]""", false)]
     [InlineData("""null""", false)]
     public void Filters_have_one_shape(string json, bool fits)
