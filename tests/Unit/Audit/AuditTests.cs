@@ -113,6 +113,28 @@ public sealed class AuditTests : IAsyncLifetime
         Assert.Empty(AuditModel.Undecided(db.Model));
     }
 
+    [Fact]
+    public void A_cascade_onto_audited_state_is_refused_when_the_model_is_built()
+    {
+        var options = new DbContextOptionsBuilder<NodeDb>();
+        NodeDatabase.Configure(options, _world.World);
+        using var db = new NodeDb(options.Options, [new CascadingModel()]);
+        Assert.Throws<AuditBypassException>(() => AuditSchema.For(db.Model));
+    }
+
+    private sealed class CascadingModel : IModelPart
+    {
+        public void Build(ModelBuilder model)
+        {
+            model.Entity<Party>().HasKey(p => p.Id);
+            model.Entity<RoleHolding>(e =>
+            {
+                e.IsAudited().HasKey(r => r.Id);
+                e.HasOne<Party>().WithMany().HasForeignKey(r => r.Party).OnDelete(DeleteBehavior.Cascade);
+            });
+        }
+    }
+
     [Theory]
     [InlineData("DROP TRIGGER audited_read_grant_UPDATE; UPDATE read_grant SET CreatedBy = 'stewarD'", "state-differs")]
     [InlineData("DROP TRIGGER audited_read_grant_DELETE; DELETE FROM read_grant", "state-gone")]
