@@ -88,9 +88,11 @@ public sealed class AuditInterceptor : SaveChangesInterceptor
             c.CreateFunction(AuditSchema.GateFunction, () => made.Open ? 1L : 0L);
             return made;
         });
-        if (gate.Open)
+        // A gate left open by a save of an earlier transaction is no save under way.
+        if (gate.Open && ReferenceEquals(gate.Transaction, transaction))
             throw new AuditBypassException("Another audited save is under way on this connection.");
         transaction.Save("audit");
+        gate.Transaction = transaction;
         gate.Open = true;
         try
         {
@@ -115,7 +117,7 @@ public sealed class AuditInterceptor : SaveChangesInterceptor
         if (context?.Database.CurrentTransaction?.GetDbTransaction() is not SqliteTransaction { Connection: { } connection } transaction
             || !Gates.TryGetValue(connection, out var gate) || !gate.Open)
             return;
-        gate.Open = false;
+        (gate.Open, gate.Transaction) = (false, null);
         if (!kept)
             transaction.Rollback("audit");
         transaction.Release("audit");
@@ -213,5 +215,6 @@ public sealed class AuditInterceptor : SaveChangesInterceptor
     private sealed class Gate
     {
         public volatile bool Open;
+        public SqliteTransaction? Transaction;
     }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.EntityFrameworkCore.Metadata.Builders;
@@ -97,6 +98,8 @@ public static class AuditSchema
     /// <summary>Registered on a connection only by <see cref="AuditInterceptor"/>; elsewhere (a shell, a raw command) the triggers fail for want of it.</summary>
     internal const string GateFunction = "gz_audit_open";
 
+    private static readonly string[] Verbs = ["INSERT", "UPDATE", "DELETE"];
+
     private const string Tables = """
         CREATE TABLE IF NOT EXISTS audit_change(
             seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -116,16 +119,35 @@ public static class AuditSchema
         foreach (var entity in AuditModel.Check(model))
         {
             var table = Quote(entity.GetTableName()!);
-            foreach (var verb in (string[])["INSERT", "UPDATE", "DELETE"])
+            foreach (var verb in Verbs)
             {
                 sql.AppendLine(CultureInfo.InvariantCulture, $"""
-                    CREATE TRIGGER IF NOT EXISTS {Quote($"audited_{entity.GetTableName()}_{verb}")} BEFORE {verb} ON {table} WHEN {GateFunction}() = 0
+                    CREATE TRIGGER IF NOT EXISTS {Quote(Trigger(entity, verb))} BEFORE {verb} ON {table} WHEN {GateFunction}() = 0
                     BEGIN SELECT RAISE(ABORT, 'audited state changes only through tracked entities'); END;
                     """);
             }
         }
         return sql.ToString();
     }
+
+    /// <summary>Names of triggers that <see cref="For"/> makes and that are not there.</summary>
+    internal static IReadOnlyList<string> MissingGuards(SqliteConnection connection, SqliteTransaction transaction, IModel model)
+    {
+        var there = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
+        using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = "SELECT name FROM sqlite_master WHERE type = 'trigger'";
+        using var reader = command.ExecuteReader();
+        while (reader.Read())
+            there.Add(reader.GetString(0));
+        return
+        [
+            .. ((string[])["audit_change_kept", "audit_change_fixed", "ledger_pending_fixed"])
+                .Concat(AuditModel.Check(model).SelectMany(e => Verbs.Select(v => Trigger(e, v)))).Where(name => !there.Contains(name)),
+        ];
+    }
+
+    private static string Trigger(IEntityType entity, string verb) => $"audited_{entity.GetTableName()}_{verb}";
 
     internal static string Quote(string name) => '"' + name.Replace("\"", "\"\"", StringComparison.Ordinal) + '"';
 }

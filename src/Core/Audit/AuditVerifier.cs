@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
@@ -7,7 +8,7 @@ namespace Gongzhi.Core.Audit;
 
 /// <summary>
 /// Something that does not agree with the audit: <c>entry-missing</c>, <c>entry-differs</c>, <c>content-missing</c>, <c>content-unreadable</c>,
-/// <c>history-broken</c>, <c>state-differs</c>, <c>state-unexplained</c>, <c>state-gone</c>; with the entry's id when there is one.
+/// <c>history-broken</c>, <c>state-differs</c>, <c>state-unexplained</c>, <c>state-gone</c>, <c>guard-missing</c>; with the entry's id when there is one.
 /// </summary>
 public sealed record AuditFinding(string Code, Guid? Change, string? Entity, string? Key, string Detail);
 
@@ -31,11 +32,11 @@ public static class AuditVerifier
             while (reader.Read())
             {
                 cancel.ThrowIfCancellationRequested();
-                var id = new Guid((byte[])reader[0], bigEndian: true);
-                var content = (byte[])reader[1];
-                if (reader[3] is not byte[] entry)
+                var id = Id(reader);
+                var content = Blob(reader, 1);
+                if (reader.IsDBNull(3))
                     findings.Add(new("entry-missing", id, null, null, "The change has no ledger entry."));
-                else if (!entry.AsSpan().SequenceEqual(EntryBytes.Commitment(id, "state", EntryBytes.Commit(content, (byte[])reader[2]))))
+                else if (!Blob(reader, 3).AsSpan().SequenceEqual(EntryBytes.Commitment(id, "state", EntryBytes.Commit(content, Blob(reader, 2)))))
                     findings.Add(new("entry-differs", id, null, null, "The ledger entry does not commit to this content."));
                 Follow(id, content, state, findings);
             }
@@ -45,10 +46,12 @@ public static class AuditVerifier
         {
             while (reader.Read())
             {
-                if (EntryBytes.IsKind((byte[])reader[1], "state"))
-                    findings.Add(new("content-missing", new Guid((byte[])reader[0], bigEndian: true), null, null, "The ledger entry's content is gone."));
+                if (EntryBytes.IsKind(Blob(reader, 1), "state"))
+                    findings.Add(new("content-missing", Id(reader), null, null, "The ledger entry's content is gone."));
             }
         }
+        foreach (var missing in AuditSchema.MissingGuards(connection, transaction, model))
+            findings.Add(new("guard-missing", null, null, missing, "A trigger that keeps audited tables closed is gone; the next start puts it back."));
         foreach (var entity in AuditModel.Check(model))
             Compare(connection, transaction, entity, state, findings, cancel);
         foreach (var (at, known) in state)
@@ -118,6 +121,16 @@ public static class AuditVerifier
             }
         }
     }
+
+    /// <summary>The bytes of a column, whatever type a stranger has turned it into.</summary>
+    private static byte[] Blob(SqliteDataReader reader, int column) => reader.GetValue(column) switch
+    {
+        byte[] bytes => bytes,
+        string text => Encoding.UTF8.GetBytes(text),
+        _ => [],
+    };
+
+    private static Guid Id(SqliteDataReader reader) => Blob(reader, 0) is { Length: 16 } bytes ? new Guid(bytes, bigEndian: true) : Guid.Empty;
 
     private static object? Value(SqliteDataReader reader, int column) => reader.GetValue(column) switch { DBNull => null, var value => value };
 

@@ -26,7 +26,15 @@ public static class FilterJson
     public static Result<Filter> Parse(JsonElement json)
     {
         var nodes = 0;
-        return Parse(json, 1, ref nodes);
+        try
+        {
+            return Parse(json, 1, ref nodes);
+        }
+        catch (InvalidOperationException)
+        {
+            // A name or text with an escaped lone surrogate: valid JSON, but no text.
+            return Bad("A name or text is not Unicode.");
+        }
     }
 
     private static Result<Filter> Parse(JsonElement json, int depth, ref int nodes)

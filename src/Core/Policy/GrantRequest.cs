@@ -197,7 +197,7 @@ internal sealed partial class GrantRequest
 
     private static string Clip(string name) => name.Length <= 64 ? name : name[..64];
 
-    private static string? String(JsonElement value)
+    internal static string? String(JsonElement value)
     {
         try
         {

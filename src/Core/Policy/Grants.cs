@@ -45,14 +45,23 @@ public sealed class Grants
     /// <summary>Gives a grant; a steward of the dataset's owner may. Errors come all at once under <c>errors</c>.</summary>
     public async Task<Result<GrantCreated>> CreateAsync(Caller caller, JsonElement body, CancellationToken cancel = default)
     {
-        if (body.ValueKind != JsonValueKind.Object || !body.TryGetProperty("dataset", out var id) || id.ValueKind != JsonValueKind.String)
+        if (body.ValueKind != JsonValueKind.Object || !body.TryGetProperty("dataset", out var id) || GrantRequest.String(id) is not { } named)
             return Invalid([new("dataset", "required", "It is required.", "此项必填。")]);
-        if (_dataset(id.GetString()!) is not { } dataset)
+        if (_dataset(named) is not { } dataset)
             return Problem.NotFound("datasets.unknown", "There is no such dataset.");
         if (MayGrant(caller, dataset) is { } denied)
             return denied;
         var now = _time.GetUtcNow();
-        var request = GrantRequest.Parse(body, dataset, _directory, _placeKnown, now);
+        GrantRequest request;
+        try
+        {
+            request = GrantRequest.Parse(body, dataset, _directory, _placeKnown, now);
+        }
+        catch (InvalidOperationException)
+        {
+            // Names with an escaped lone surrogate: JSON allows them, text does not.
+            return Invalid([new("", "text", "A name is not Unicode text.", "名称不是有效的 Unicode 文本。")]);
+        }
         if (request.Errors.Count > 0)
             return Invalid(request.Errors);
         if (request.Party is { } party && !_directory.IsBootstrap(party))
@@ -68,7 +77,7 @@ public sealed class Grants
             Dataset = dataset.Id,
             GranteeUnit = request.Unit, GranteeRole = request.Role, GranteeParty = request.Party,
             Purposes = JsonSerializer.Serialize(request.Purposes),
-            Fields = request.Fields.GetRawText(),
+            Fields = JsonSerializer.Serialize(request.Fields),
             Rows = JsonSerializer.Serialize(new { placeWithin = request.PlaceWithin, timeFrom = request.TimeFrom, timeTo = request.TimeTo, filter = request.Filter }),
             Posture = request.Posture,
             ValidFrom = request.ValidFrom, ValidUntil = request.ValidUntil,

@@ -8,6 +8,7 @@ using Gongzhi.Core.Storage;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
 
 namespace Gongzhi.Tests.Unit.Policy;
 
