@@ -176,5 +176,22 @@ public sealed class HostTests
         Directory.Delete(options.Data, recursive: true);
     }
 
+    [Fact]
+    public async Task Sweeping_stored_tokens_leaves_the_valid_and_takes_the_revoked()
+    {
+        await using var node = await TestNode.StartAsync();
+        await node.TokenAsync();
+        using var scope = node.App.Services.CreateScope();
+        var tokens = scope.ServiceProvider.GetRequiredService<OpenIddict.Abstractions.IOpenIddictTokenManager>();
+        Assert.Equal(1, await tokens.CountAsync());
+        var later = TimeProvider.System.GetUtcNow().AddDays(30);
+        await tokens.PruneAsync(later);
+        Assert.Equal(1, await tokens.CountAsync());
+        await foreach (var token in tokens.ListAsync())
+            Assert.True(await tokens.TryRevokeAsync(token));
+        await tokens.PruneAsync(later);
+        Assert.Equal(0, await tokens.CountAsync());
+    }
+
     private static StringContent Json(string body) => new(body, Encoding.UTF8, "application/json");
 }

@@ -36,16 +36,19 @@ public static partial class NodeHost
             && options.Urls.Split(';').Any(u => u.Trim().StartsWith("http:", StringComparison.OrdinalIgnoreCase)))
             throw new StartRefusedException(
                 "Plain HTTP would be open to other machines. Listen on https, put a proxy in front (TrustedProxies), or set AllowPlainHttp.");
+        if (configuration?.GetSection("Kestrel:Endpoints").Exists() == true)
+            throw new StartRefusedException("Kestrel:Endpoints would open addresses unseen by these checks; use Gongzhi:Urls.");
         var directory = WorldDirectory.Open(options);
         WebApplication? app = null;
         try
         {
             app = Compose(options, directory, configuration, extend);
+            // Resolved first, so disposed last: the lock is held until the writer has closed its files.
+            app.Services.GetRequiredService<WorldDirectory>();
             Pipeline(app, options);
             Map(app, options);
             map?.Invoke(app);
             await PrepareAsync(app, options, cancel).ConfigureAwait(false);
-            app.Lifetime.ApplicationStopped.Register(directory.Dispose);
             return app;
         }
         catch
@@ -96,6 +99,7 @@ public static partial class NodeHost
 
         var services = builder.Services;
         services.AddSingleton(options);
+        services.AddSingleton(_ => directory);
         services.AddNodeStore(world);
         services.AddNodeIdentity(options, world);
         services.AddNodeTokens(options, world);

@@ -28,6 +28,8 @@ internal static class Observation
         builder.Logging.AddFilter("Microsoft.Hosting.Lifetime", LogLevel.Warning);
         // It warns that its keys are not enciphered at rest: they lie in a directory only the node's user opens, see configuration.md.
         builder.Logging.AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error);
+        // It warns for each form that it made the page uncacheable, which is what we want, and for each forged one, which is a 400.
+        builder.Logging.AddFilter("Microsoft.AspNetCore.Antiforgery", LogLevel.Error);
         // Standard output belongs to what the program answers; the log goes to the other one.
         builder.Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
 

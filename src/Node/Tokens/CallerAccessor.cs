@@ -39,9 +39,10 @@ public sealed class CallerAccessor(IHttpContextAccessor http, PartyLookup? looku
     {
         get
         {
-            if (!_resolved)
+            // Nothing is kept before somebody is authenticated: an early look must not hide a later sign-in.
+            if (!_resolved && http.HttpContext?.User is { Identity.IsAuthenticated: true } user)
             {
-                _caller = http.HttpContext?.User is { Identity.IsAuthenticated: true } user ? Resolve(user) : null;
+                _caller = Resolve(user);
                 _resolved = true;
             }
             return _caller;

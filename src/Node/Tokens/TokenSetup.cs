@@ -1,7 +1,6 @@
 using Gongzhi.Core;
 using Gongzhi.Core.Storage;
 using Gongzhi.Node.Hosting;
-using Microsoft.AspNetCore;
 using OpenIddict.Server.AspNetCore;
 using OpenIddict.Validation.AspNetCore;
 using static OpenIddict.Abstractions.OpenIddictConstants;
@@ -55,6 +54,7 @@ internal static class TokenSetup
                 validation.UseAspNetCore();
                 validation.AddAudiences(Audience(world));
             });
+        services.AddHostedService<TokenPruning>();
         services.AddHttpContextAccessor();
         services.AddScoped(provider => new CallerAccessor(
             provider.GetRequiredService<IHttpContextAccessor>(), provider.GetService<PartyLookup>()));
