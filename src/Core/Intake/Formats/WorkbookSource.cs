@@ -148,8 +148,9 @@ public sealed class WorkbookSource : ICellSource
     private static string[] ReadHeader(IExcelDataReader reader)
     {
         var width = Guard(() => reader.FieldCount);
-        while (width > 0 && IsBlank(reader.GetValue(width - 1))) width--;
+        // Of the whole sheet: one cell in the last column would make each of a million rows 16,384 cells wide.
         if (width > FormatLimits.ColumnsMax) throw HeaderNames.TooMany();
+        while (width > 0 && IsBlank(reader.GetValue(width - 1))) width--;
         return HeaderNames.Check([.. Enumerable.Range(0, width).Select(c => Convert.ToString(reader.GetValue(c), CultureInfo.InvariantCulture) ?? "")]);
     }
 

@@ -211,6 +211,13 @@ public sealed class CsvSourceTests
     }
 
     [Fact]
+    public async Task Stops_when_cancelled()
+    {
+        await using var source = await Open(new MemoryStream("a,b\n1,2\n"u8.ToArray()));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await source.ReadAsync(new CancellationToken(canceled: true)));
+    }
+
+    [Fact]
     public async Task Reads_real_files()
     {
         var payments = await Read.All(await Open(File.OpenRead(Read.TestData("aml/benford/corporate.payment.csv"))));

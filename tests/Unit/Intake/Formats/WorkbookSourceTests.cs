@@ -101,6 +101,7 @@ public sealed class WorkbookSourceTests
         await Read.Fails("format.header", () => Parse(Xlsx(Row(1, Text("A1", "a"), Text("B1", "a")))));
         await Read.Fails("format.header", () => Parse(Xlsx(Row(1, Text("A1", "a"), Text("C1", "c")))));
         await Read.Fails("format.empty", () => Parse(Xlsx("")));
+        await Read.Fails("format.columnsMax", () => Parse(Xlsx(Header() + Row(2, Text("XFD2", "1")))));
         var read = await Parse(Xlsx(Header() + Row(2, Text("A2", "1"), Text("D2", "stray")) + Row(3, Text("A3", "2"))), new() { CollectFaults = true });
         Assert.Equal([(1, "format.workbook.columns")], read.Faults);
         Assert.Equal("|/2|", Flat(read));
