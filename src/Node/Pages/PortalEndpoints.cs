@@ -1,9 +1,14 @@
+using System.Globalization;
+using System.Text.Encodings.Web;
+using System.Text.Unicode;
 using Gongzhi.Core;
 using Gongzhi.Node.Hosting;
 using Gongzhi.Node.Identity;
 using Gongzhi.Node.Web;
 using Gongzhi.Ui;
+using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.WebEncoders;
 
 namespace Gongzhi.Node.Pages;
 
@@ -14,16 +19,20 @@ internal static class PortalEndpoints
     {
         services.AddRazorComponents();
         services.AddGongzhiUi();
+        // Authentication registers the encoder first, with the default that writes each Chinese character as eight ASCII ones.
+        services.Configure<WebEncoderOptions>(o => o.TextEncoderSettings = new TextEncoderSettings(UnicodeRanges.All));
         services.AddSingleton<ErrorPages>();
         services.AddSingleton<ReceivedBatches>();
     }
 
     public static void MapPortal(this WebApplication app, NodeOptions options)
     {
+        // One asset has several routes (plain, compressed, with its fingerprint), so the path alone is no name.
+        var assets = 0;
         app.MapStaticAssets().Add(route =>
         {
-            route.Metadata.Add(new Microsoft.AspNetCore.Authorization.AllowAnonymousAttribute());
-            route.Metadata.Add(new EndpointNameMetadata("asset " + route.DisplayName));
+            route.Metadata.Add(new AllowAnonymousAttribute());
+            route.Metadata.Add(new EndpointNameMetadata(string.Create(CultureInfo.InvariantCulture, $"asset {assets++} {((RouteEndpointBuilder)route).RoutePattern.RawText}")));
         });
         var pages = app.MapGroup("").ExcludeFromDescription();
         pages.MapCataloguePages();
