@@ -93,10 +93,12 @@ public static partial class NodeHost
     }
 
     /// <summary>Opens what is kept, in order, before the first request; a ledger that is not what was signed stops the start.</summary>
-    private sealed class RecordsStartup(TerritoryStore territory, Catalog catalog, RecordStore records, Sequencer sequencer) : IHostedService
+    private sealed class RecordsStartup(World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Sequencer sequencer) : IHostedService
     {
         public async Task StartAsync(CancellationToken cancellationToken)
         {
+            using (var connection = NodeDatabase.OpenReader(world))
+                epoch.Load(connection);
             territory.Open();
             catalog.Open();
             records.Open();
