@@ -77,7 +77,7 @@ public static partial class NodeHost
     }
 
     /// <summary>The unit a fresh node starts with; every other unit is created below it.</summary>
-    private static Unit FirstUnit() => new() { Id = "node", NameZh = "本级单位", NameEn = "This node", Place = "", Level = 0, Kind = "government" };
+    internal static Unit FirstUnit() => new() { Id = "node", NameZh = "本级单位", NameEn = "This node", Place = "", Level = 0, Kind = "government" };
 
     private static async Task<string> ProvisionAsync(PartyDirectory parties, NewParty party, CancellationToken cancel)
     {
