@@ -36,6 +36,7 @@ public static partial class NodeHost
         services.AddSingleton<Catalog>();
         services.AddSingleton<RecordStore>();
         services.AddSingleton<Sequencer>();
+        services.AddSingleton<Fold>();
         services.AddSingleton<ProofService>();
         services.AddSingleton(provider => new IntakeRules
         {
@@ -93,7 +94,7 @@ public static partial class NodeHost
     }
 
     /// <summary>Opens what is kept, in order, before the first request; a ledger that is not what was signed stops the start.</summary>
-    private sealed class RecordsStartup(World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Sequencer sequencer) : IHostedService
+    private sealed class RecordsStartup(World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Fold fold, Sequencer sequencer) : IHostedService
     {
         public async Task StartAsync(CancellationToken cancellationToken)
         {
@@ -102,6 +103,7 @@ public static partial class NodeHost
             territory.Open();
             catalog.Open();
             records.Open();
+            _ = fold;
             await sequencer.OpenAsync(cancellationToken).ConfigureAwait(false);
         }
 
