@@ -48,6 +48,7 @@ public sealed partial class DependencyTests
     {
         foreach (var (store, places) in Stores)
         {
+            Assert.Contains(Uses(), u => u.To.FullName.StartsWith(store + ".", StringComparison.Ordinal));
             var strangers = Uses().Where(u => u.From.Assembly.Name.StartsWith(project + ",", StringComparison.Ordinal)
                     && u.To.FullName.StartsWith(store + ".", StringComparison.Ordinal)
                     && !places.Any(p => u.From.FullName.StartsWith(p + ".", StringComparison.Ordinal)))
