@@ -80,7 +80,7 @@ public sealed class ConfigurationTests
     {
         var used = Directory.EnumerateFiles(Repository("src"), "*.cs", SearchOption.AllDirectories)
             .Where(f => !f.Contains($"{Path.DirectorySeparatorChar}obj{Path.DirectorySeparatorChar}", StringComparison.Ordinal))
-            .SelectMany(f => Regex.Matches(File.ReadAllText(f), "Problem\\.(?:BadRequest|Denied|NotFound|Conflict|Invalid)\\(\\s*\"([a-z][a-z0-9.-]*)\"|new Problem\\(\\s*\"([a-z][a-z0-9.-]*)\""))
+            .SelectMany(f => Regex.Matches(File.ReadAllText(f), "Problem\\.(?:BadRequest|Denied|NotFound|Conflict|Invalid)\\(\\s*\"([a-z][A-Za-z0-9.-]*)\"|new Problem\\(\\s*\"([a-z][A-Za-z0-9.-]*)\""))
             .Select(m => m.Groups[1].Success ? m.Groups[1].Value : m.Groups[2].Value)
             .Concat(HostProblems.All.Select(p => p.Code)).ToHashSet();
         var documented = DocumentedProblems().Keys.ToHashSet();
@@ -89,7 +89,7 @@ public sealed class ConfigurationTests
     }
 
     private static Dictionary<string, int> DocumentedProblems() =>
-        Regex.Matches(File.ReadAllText(Repository("docs/contracts/problems.md")), @"^\| `([a-z0-9.-]+)` \| (\d{3}) \|", RegexOptions.Multiline)
+        Regex.Matches(File.ReadAllText(Repository("docs/contracts/problems.md")), @"^\| `([A-Za-z0-9.-]+)` \| (\d{3}) \|", RegexOptions.Multiline)
             .ToDictionary(m => m.Groups[1].Value, m => int.Parse(m.Groups[2].Value, System.Globalization.CultureInfo.InvariantCulture));
 
     private static string Repository(string path)

@@ -68,6 +68,12 @@ internal sealed class TestNode : IAsyncDisposable
     {
         using var scope = App.Services.CreateScope();
         var users = scope.ServiceProvider.GetRequiredService<UserManager<Account>>();
+        await scope.ServiceProvider.GetRequiredService<Core.Storage.NodeWriter>().ChangeAsync((db, _) =>
+        {
+            db.Audit = new Core.Audit.AuditContext("test", TimeProvider.System.GetUtcNow());
+            db.Add(new Core.Parties.Party { Id = "person:" + name, Kind = Core.Parties.PartyKind.Person, DisplayName = name });
+            return true;
+        });
         var account = new Account { UserName = name, PartyId = "person:" + name };
         var result = await users.CreateAsync(account, Password);
         Assert.True(result.Succeeded, string.Join(", ", result.Errors.Select(e => e.Code)));

@@ -32,7 +32,7 @@ public sealed class TokenTests
         using var response = await client.SendAsync(new HttpRequestMessage(HttpMethod.Get, "/api/test/whoami").WithToken(token));
         var caller = await response.Content.ReadFromJsonAsync<JsonElement>();
         Assert.NotEmpty(caller.GetProperty("party").GetString()!);
-        Assert.Equal(6, caller.GetProperty("roles").GetArrayLength());
+        Assert.Equal(7, caller.GetProperty("roles").GetArrayLength());
     }
 
     [Fact]

@@ -25,6 +25,9 @@ public sealed record Contribution
     /// <summary>Chosen by the contributor; the same key again answers the first receipt. 1–128 characters.</summary>
     public string? IdempotencyKey { get; init; }
 
+    /// <summary>SHA-256 of the whole body, read to its end if need be: tells a repeat from another file under the same key. Null when the caller has no body.</summary>
+    public Func<CancellationToken, Task<byte[]>>? BodyDigest { get; init; }
+
     /// <summary>How it came, for the record: <c>http text/csv</c>.</summary>
     public required string Origin { get; init; }
 }
@@ -61,7 +64,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             if (key.Length is 0 or > 128)
                 return Problem.BadRequest("request.idempotencyKey", "The idempotency key must have 1 to 128 characters.");
             if (_store.FindRequest(RequestKey(contribution)) is { } earlier)
-                return Repeat(contribution, earlier);
+                return await RepeatAsync(contribution, earlier, cancel).ConfigureAwait(false);
         }
         var reader = RowReader.For(contribution.Dataset, contribution.Source.Header, rules);
         if (!reader.Ok)
@@ -81,18 +84,25 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         catch (DuplicateRequestException)
         {
             // Two of the same key at once: the other came first.
-            return Repeat(contribution, _store.FindRequest(RequestKey(contribution))!);
+            return await RepeatAsync(contribution, _store.FindRequest(RequestKey(contribution))!, cancel).ConfigureAwait(false);
         }
     }
 
     private static string RequestKey(Contribution c) => $"{c.Contributor}\n{c.IdempotencyKey}";
 
-    private static byte[] RequestDigest(Contribution c) => SHA256.HashData(System.Text.Encoding.UTF8.GetBytes($"{c.Dataset.Id}\n{c.Mode}\n{c.Origin}"));
+    private static async Task<byte[]> RequestDigestAsync(Contribution c, CancellationToken cancel)
+    {
+        var body = c.BodyDigest is null ? [] : await c.BodyDigest(cancel).ConfigureAwait(false);
+        return SHA256.HashData([.. System.Text.Encoding.UTF8.GetBytes($"{c.Dataset.Id}\n{c.Mode}\n"), .. body]);
+    }
 
-    private static Result<IntakeReceipt> Repeat(Contribution contribution, Batch earlier) =>
-        earlier.RequestDigest.AsSpan().SequenceEqual(RequestDigest(contribution))
+    private static async Task<Result<IntakeReceipt>> RepeatAsync(Contribution contribution, Batch earlier, CancellationToken cancel)
+    {
+        var digest = await RequestDigestAsync(contribution, cancel).ConfigureAwait(false);
+        return digest.AsSpan().SequenceEqual(earlier.RequestDigest)
             ? new IntakeReceipt(earlier, [], 0, Repeated: true)
             : Problem.Conflict("request.idempotencyKeyReused", "This idempotency key was used for another request.");
+    }
 
     /// <summary>The state of one contribution while it runs.</summary>
     private sealed class Run(IntakeService intake, Contribution contribution, RowReader reader) : IDisposable
@@ -262,7 +272,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         private async Task<Result<IntakeReceipt>> KeepAsSegmentsAsync(CancellationToken cancel)
         {
             await CloseSegmentAsync().ConfigureAwait(false);
-            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitSegmentsAsync(_dataset, batch, _segments, cancel)).ConfigureAwait(false);
+            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitSegmentsAsync(_dataset, batch, _segments, cancel), cancel).ConfigureAwait(false);
         }
 
         private async Task<Result<IntakeReceipt>> KeepInTailAsync(Checked chunk, RowEncoder encoder, CancellationToken cancel)
@@ -278,10 +288,10 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 rows[r] = new TailRow(_batch, (uint)r, encoded.Row(r, salt.Length).ToArray(), salt.IsEmpty ? null : salt.ToArray());
             }
             chunk.Chunk.Dispose();
-            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitTailAsync(_dataset, batch, rows, cancel)).ConfigureAwait(false);
+            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitTailAsync(_dataset, batch, rows, cancel), cancel).ConfigureAwait(false);
         }
 
-        private async Task<Result<IntakeReceipt>> CommitAsync(byte[] tree, Func<Batch, Task> commit)
+        private async Task<Result<IntakeReceipt>> CommitAsync(byte[] tree, Func<Batch, Task> commit, CancellationToken cancel)
         {
             _rejects?.Finish();
             var batch = new Batch
@@ -298,7 +308,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 SubjectSalt = _subjectSalt,
                 Tree = tree,
                 Request = contribution.IdempotencyKey is null ? null : RequestKey(contribution),
-                RequestDigest = contribution.IdempotencyKey is null ? null : RequestDigest(contribution),
+                RequestDigest = contribution.IdempotencyKey is null ? null : await RequestDigestAsync(contribution, cancel).ConfigureAwait(false),
                 Source = contribution.Origin,
             };
             await commit(batch).ConfigureAwait(false);

@@ -48,7 +48,7 @@ public sealed class Grants
         if (body.ValueKind != JsonValueKind.Object || !body.TryGetProperty("dataset", out var id) || GrantRequest.String(id) is not { } named)
             return Invalid([new("dataset", "required", "It is required.", "此项必填。")]);
         if (_dataset(named) is not { } dataset)
-            return Problem.NotFound("datasets.unknown", "There is no such dataset.");
+            return Problem.NotFound("dataset.unknown", "There is no such dataset.");
         if (MayGrant(caller, dataset) is { } denied)
             return denied;
         var now = _time.GetUtcNow();

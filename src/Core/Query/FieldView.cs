@@ -27,11 +27,8 @@ internal static class Transforms
     /// <summary>Digits of a division code that name each level (GB/T 2260 and the 12-digit statistical code).</summary>
     private static readonly int[] PlaceDigits = [2, 4, 6, 9, 12];
 
-    /// <summary>Last code point of Latin Extended-B: names starting at or before it are written in words.</summary>
-    private const int LastLatin = 0x24F;
-
-    /// <summary>Hex digits kept of a pseudonym: 80 bits, so 10^9 values collide with a chance below 10^-6.</summary>
-    public const int PseudonymDigits = 20;
+    /// <summary>Hex digits kept of a pseudonym: 128 bits.</summary>
+    public const int PseudonymDigits = 32;
 
     /// <summary>SQL of the unit over a date, moment or place; null when the unit does not fit the type.</summary>
     public static string? Unit(string sql, FieldType type, string unit)
@@ -75,29 +72,25 @@ internal static class Transforms
         var text = field.Storage == FieldStorage.Text ? sql : $"CAST({sql} AS VARCHAR)";
         return name switch
         {
-            "name" => $"CASE WHEN length({text}) <= 1 THEN repeat('*', length({text})) WHEN unicode({text}) <= {LastLatin} "
-                + $"THEN regexp_replace({text}, '(\\S)\\S*', '\\1*', 'g') ELSE left({text}, 1) || repeat('*', length({text}) - 1) END",
-            "phone" => Ends(text, 11, 3, 4),
-            "identity-number" => Ends(text, 15, 4, 2),
-            "card" => Ends(text, 12, 0, 4),
+            "name" => $"CASE WHEN length({text}) < 2 THEN '***' ELSE left({text}, 1) || '**' END",
+            "phone" => Ends(text, 11, 3, "****", 4),
+            "identity-number" => Ends(text, 15, 6, "***********", 1),
+            "card" => Ends(text, 12, 0, "****", 4),
             _ => $"CASE WHEN {sql} IS NOT NULL THEN '***' END",
         };
     }
 
-    /// <summary>Shows both ends of texts of at least <paramref name="least"/> characters; of shorter ones the ends would be too much.</summary>
-    private static string Ends(string text, int least, int first, int last)
+    /// <summary>Shows both ends of texts of at least <paramref name="least"/> characters, with a filler of one length between, so that the length is hidden too.</summary>
+    private static string Ends(string text, int least, int first, string filler, int last)
     {
         var start = first == 0 ? "" : $"left({text}, {first}) || ";
-        return $"CASE WHEN length({text}) >= {least} THEN {start}repeat('*', length({text}) - {first + last}) || right({text}, {last}) WHEN {text} IS NOT NULL THEN '***' END";
+        return $"CASE WHEN length({text}) >= {least} THEN {start}'{filler}' || right({text}, {last}) WHEN {text} IS NOT NULL THEN '***' END";
     }
 
     /// <summary>
-    /// SQL of the keyed pseudonym, SHA-256(key ‖ SHA-256(key ‖ value)) in hex: the outer hash keeps one pseudonym from being
-    /// extended into another's, as the outer hash of HMAC (RFC 2104) does. The key has one length, so key ‖ value has one reading.
+    /// SQL of the keyed pseudonym as docs/guide/permissions.md defines it and <see cref="Privacy.Pseudonym"/> makes it: the key has one
+    /// length and half of the digest is withheld, so that no pseudonym can be extended into another's.
     /// </summary>
-    public static string Pseudonym(string sql, ReadOnlyMemory<byte> key, SqlParameters parameters)
-    {
-        var hex = $"CAST({parameters.Add(Convert.ToHexStringLower(key.Span))} AS VARCHAR)";
-        return $"left(sha256({hex} || sha256({hex} || CAST({sql} AS VARCHAR))), {PseudonymDigits})";
-    }
+    public static string Pseudonym(string sql, ReadOnlyMemory<byte> key, SqlParameters parameters) =>
+        $"left(sha256(CAST({parameters.Add(key.ToArray())} AS BLOB) || encode(CAST({sql} AS VARCHAR))), {PseudonymDigits})";
 }

@@ -61,19 +61,14 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
         {
             if (segmentFirst + rows <= first || segmentFirst >= first + count)
                 continue;
-            using var reader = new SegmentReader(definition, segment);
-            for (var g = 0; g < reader.RowGroups && found < count; g++)
+            try
             {
-                var columns = reader.Read(g, (b, o) => b == batch.Id && o >= first && o < first + count);
-                if (columns is null)
-                    continue;
-                var encoded = encoder.Encode(columns);
-                for (var r = 0; r < columns.Rows; r++)
-                {
-                    var salt = columns.Salt(r);
-                    run[columns.OrdinalOf(r) - first] = (encoded.Row(r, salt.Length).ToArray(), salt.IsEmpty ? null : salt.ToArray());
-                    found++;
-                }
+                found += ReadSegment(definition, segment, batch.Id, encoder, first, run);
+            }
+            catch (Exception e) when (e is ParquetSharp.ParquetException or KeyNotFoundException or InvalidDataException or IndexOutOfRangeException or ArgumentException or OverflowException)
+            {
+                // Whatever a reader of Parquet trips over, the file is not the one that was written under its name.
+                throw new RecordsCorruptException(batch.Id, $"The segment {Path.GetFileName(segment.Path)}, which holds rows of batch {batch.Id}, cannot be read: {e.Message}");
             }
         }
         if (found < count)
@@ -89,6 +84,27 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
         return found == count
             ? run
             : throw new RecordsCorruptException(batch.Id, $"Of rows {first} to {first + count - 1} of batch {batch.Id}, {count - found} are missing.");
+    }
+
+    /// <summary>Fills what the segment holds of the run; answers how many rows that was.</summary>
+    private static int ReadSegment(Catalog.Dataset definition, Segment segment, Guid batch, RowEncoder encoder, long first, (byte[] Row, byte[]? Salt)[] run)
+    {
+        var found = 0;
+        using var reader = new SegmentReader(definition, segment);
+        for (var g = 0; g < reader.RowGroups && found < run.Length; g++)
+        {
+            var columns = reader.Read(g, (b, o) => b == batch && o >= first && o < first + run.Length);
+            if (columns is null)
+                continue;
+            var encoded = encoder.Encode(columns);
+            for (var r = 0; r < columns.Rows; r++)
+            {
+                var salt = columns.Salt(r);
+                run[columns.OrdinalOf(r) - first] = (encoded.Row(r, salt.Length).ToArray(), salt.IsEmpty ? null : salt.ToArray());
+                found++;
+            }
+        }
+        return found;
     }
 }
 

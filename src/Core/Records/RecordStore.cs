@@ -114,7 +114,7 @@ public sealed class RecordStore(World world, NodeWriter writer)
             }
             scope.AfterCommit(() =>
             {
-                Update(dataset.Number, m => m with { TailRows = m.TailRows + rows.Count, TailVersion = m.TailVersion + 1 });
+                Update(dataset.Number, m => m with { TailRows = m.TailRows + rows.Count });
                 TailAppended?.Invoke(dataset.Number, rows);
             });
         }, cancel);
@@ -275,7 +275,8 @@ public sealed class RecordStore(World world, NodeWriter writer)
 }
 
 /// <summary>What a dataset consists of now. Immutable; replaced as a whole after each commit.</summary>
-public sealed record DatasetManifest(ImmutableArray<Segment> Segments, long TailRows, long TailVersion, long Replaced)
+/// <param name="Folds">Folds since the start: a copy of the tail made before the last one is out of date.</param>
+public sealed record DatasetManifest(ImmutableArray<Segment> Segments, long TailRows, long Folds, long Replaced)
 {
     public static readonly DatasetManifest Empty = new([], 0, 0, 0);
 

@@ -33,17 +33,23 @@ public sealed class TailTables
         var tail = _tails.GetOrAdd(dataset.Number, _ => new Tail());
         lock (tail)
         {
-            // Read before the rows are moved over: whatever is committed in between is in the tail's table or not at all.
-            var manifest = _store.Manifest(dataset.Number);
-            if (manifest.TailRows == 0)
-                return new RecordSnapshot(dataset, manifest.Segments, null, null, ledgerIndex);
-            if (tail.Table is null || tail.Table.Version != dataset.Version || tail.Lost)
-                Load(tail, dataset);
-            else
-                Add(tail.Table, dataset, Drain(tail));
-            var table = tail.Table!;
-            table.Readers++;
-            return new RecordSnapshot(dataset, manifest.Segments, table.Name, null, ledgerIndex, () => Release(tail, table));
+            while (true)
+            {
+                // The list is read before the rows. A fold that commits in between shows as another count afterwards; then both are read again,
+                // so that no row is seen twice or not at all.
+                var manifest = _store.Manifest(dataset.Number);
+                if (manifest.TailRows == 0)
+                    return new RecordSnapshot(dataset, manifest.Segments, null, null, ledgerIndex);
+                if (tail.Table is null || tail.Table.Version != dataset.Version || tail.Table.Folds != manifest.Folds || tail.Lost)
+                    Load(tail, dataset, manifest.Folds);
+                else
+                    Add(tail.Table, dataset, Drain(tail));
+                if (_store.Manifest(dataset.Number).Folds != manifest.Folds)
+                    continue;
+                var table = tail.Table!;
+                table.Readers++;
+                return new RecordSnapshot(dataset, manifest.Segments, table.Name, null, ledgerIndex, () => Release(tail, table));
+            }
         }
     }
 
@@ -62,13 +68,13 @@ public sealed class TailTables
             tail.Waiting.Enqueue(row);
     }
 
-    private void Load(Tail tail, Dataset dataset)
+    private void Load(Tail tail, Dataset dataset, long folds)
     {
         // Rows committed from here on are queued; those that SQL already shows are told apart by their ids.
         tail.Lost = false;
         tail.Waiting.Clear();
         var old = tail.Table;
-        var table = new Table(string.Create(CultureInfo.InvariantCulture, $"tail_{dataset.Number}_{Interlocked.Increment(ref _names)}"), dataset.Version);
+        var table = new Table(string.Create(CultureInfo.InvariantCulture, $"tail_{dataset.Number}_{Interlocked.Increment(ref _names)}"), dataset.Version, folds);
         _engine.Execute(CreateTable(table.Name, dataset));
         Add(table, dataset, _store.ReadTail(dataset.Number));
         tail.Table = table;
@@ -199,10 +205,11 @@ public sealed class TailTables
         public volatile bool Lost = true;
     }
 
-    private sealed class Table(string name, int version)
+    private sealed class Table(string name, int version, long folds)
     {
         public string Name { get; } = name;
         public int Version { get; } = version;
+        public long Folds { get; } = folds;
         public HashSet<(Guid, uint)> Held { get; } = [];
         public int Readers { get; set; }
         public bool Retired { get; set; }

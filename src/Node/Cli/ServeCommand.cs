@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Gongzhi.Node.Hosting;
+using Gongzhi.Node.Modules;
 
 namespace Gongzhi.Node.Cli;
 
@@ -15,7 +16,8 @@ internal static class ServeCommand
         var world = new Option<string?>("--world") { Description = "Name of the world (default: main); fixed at the first start." };
         var empty = new Option<bool>("--empty") { Description = "Print a one-time link for the first administrator while there is none." };
         var client = new Option<string?>("--bootstrap-client") { Description = "ID:SECRET of a client that may do everything, made on an empty node." };
-        var command = new Command("serve", "Run the node.") { config, data, port, urls, world, empty, client };
+        var sample = new Option<bool>("--sample") { Description = "Fill an empty node with the made-up sample city and print accounts to look round with." };
+        var command = new Command("serve", "Run the node.") { config, data, port, urls, world, empty, client, sample };
         port.Validators.Add(result =>
         {
             if (result.GetValueOrDefault<int?>() is < 0 or > 65_535)
@@ -31,7 +33,7 @@ internal static class ServeCommand
             Put(nameof(NodeOptions.BootstrapClient), parsed.GetValue(client));
             if (parsed.GetValue(empty))
                 Put(nameof(NodeOptions.Empty), "true");
-            return await RunAsync(parsed.GetValue(config), settings, cancel).ConfigureAwait(false);
+            return await RunAsync(parsed.GetValue(config), settings, parsed.GetValue(sample), cancel).ConfigureAwait(false);
 
             void Put(string name, string? value)
             {
@@ -42,7 +44,7 @@ internal static class ServeCommand
         return command;
     }
 
-    private static async Task<int> RunAsync(string? config, Dictionary<string, string?> settings, CancellationToken cancel)
+    private static async Task<int> RunAsync(string? config, Dictionary<string, string?> settings, bool sample, CancellationToken cancel)
     {
         try
         {
@@ -55,6 +57,8 @@ internal static class ServeCommand
                 Console.WriteLine($"Gongzhi is listening on {string.Join(", ", app.Urls)} (world {options.World}, data {Path.GetFullPath(options.Data)})");
                 if (NodeHost.FirstAdministratorSecret(app, options) is { } secret)
                     Console.WriteLine($"Create the first administrator within an hour: {address.TrimEnd('/')}/account/setup?token={secret}");
+                if (sample)
+                    await SampleAsync(app, address, cancel).ConfigureAwait(false);
                 await app.WaitForShutdownAsync(cancel).ConfigureAwait(false);
             }
             return ExitCode.Ok;
@@ -74,5 +78,22 @@ internal static class ServeCommand
             await Console.Error.WriteLineAsync(e.Message).ConfigureAwait(false);
             return ExitCode.Unavailable;
         }
+    }
+
+    private static async Task SampleAsync(WebApplication app, string address, CancellationToken cancel)
+    {
+        var accounts = await SampleLoader.LoadAsync(app.Services, _ => { }, cancel).ConfigureAwait(false);
+        if (accounts.Count == 0)
+            return;
+        Console.WriteLine("\nThe sample city 云川省 is made up; nobody in it is real. Accounts to look round with (also in demo-accounts.json):");
+        foreach (var account in accounts)
+            Console.WriteLine($"  {account.Name,-12} {account.Password}   {account.Role} of {account.Unit}");
+        Console.WriteLine($"""
+
+            Three things to try:
+              1. Look at the open data:      curl {address}/api/v1/datasets
+              2. Ask a question of it:       curl {address}/api/v1/query -H 'content-type: application/json' -d '{"{"}"dataset":"air-quality","purpose":"open-data","groupBy":["station"],"measures":[{"{"}"name":"readings","function":"count"{"}"}]{"}"}'
+              3. Check the whole ledger:     curl -s {address}/ledger/vkey > vkey && ./gongzhi-verify log {address}/ledger/ --vkey vkey
+            """);
     }
 }

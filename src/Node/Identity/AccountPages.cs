@@ -30,7 +30,7 @@ internal static class AccountPages
     public static IResult Device(HttpContext http, IAntiforgery forms, string? code, string? client, bool failed)
     {
         var error = failed ? T("The code is not known or has expired.", "验证码不存在或已过期。") : null;
-        return Page(http, forms, T("Connect a device", "连接设备"), error, client is null ? "/connect/verify" : "/connect/verify", failed ? 400 : 200, form =>
+        return Page(http, forms, T("Connect a device", "连接设备"), error, "/connect/verify", failed ? 400 : 200, form =>
         {
             if (client is null)
                 form.AsQuery().Field("user_code", T("Code shown on the device", "设备上显示的代码"), "text", "off").Button(T("Continue", "继续"));

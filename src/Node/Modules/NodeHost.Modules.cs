@@ -37,6 +37,7 @@ public static partial class NodeHost
         services.AddSingleton<Catalog>();
         services.AddSingleton<RecordStore>();
         services.AddSingleton<Sequencer>();
+        services.AddSingleton<Fold>();
         services.AddSingleton<ProofService>();
         services.AddSingleton(provider => new IntakeRules
         {
@@ -80,7 +81,7 @@ public static partial class NodeHost
     }
 
     /// <summary>The unit a fresh node starts with; every other unit is created below it.</summary>
-    private static Unit FirstUnit() => new() { Id = "node", NameZh = "本级单位", NameEn = "This node", Place = "", Level = 0, Kind = "government" };
+    internal static Unit FirstUnit() => new() { Id = "node", NameZh = "本级单位", NameEn = "This node", Place = "", Level = 0, Kind = "government" };
 
     private static async Task<string> ProvisionAsync(PartyDirectory parties, NewParty party, CancellationToken cancel)
     {
@@ -96,13 +97,16 @@ public static partial class NodeHost
     }
 
     /// <summary>Opens what is kept, in order, before the first request; a ledger that is not what was signed stops the start.</summary>
-    private sealed class RecordsStartup(TerritoryStore territory, Catalog catalog, RecordStore records, Sequencer sequencer) : IHostedService
+    private sealed class RecordsStartup(World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Fold fold, Sequencer sequencer) : IHostedService
     {
         public async Task StartAsync(CancellationToken cancellationToken)
         {
+            using (var connection = NodeDatabase.OpenReader(world))
+                epoch.Load(connection);
             territory.Open();
             catalog.Open();
             records.Open();
+            _ = fold;
             await sequencer.OpenAsync(cancellationToken).ConfigureAwait(false);
         }
 

@@ -40,10 +40,11 @@ internal static class RecordEndpoints
             return Problem.BadRequest("request.wait", "The only thing to wait for is proof.").ToResult();
         var contributionMode = mode == "partial" ? IntakeMode.Partial : IntakeMode.All;
         Directory.CreateDirectory(world.SpoolDirectory);
+        var body = new DigestStream(http.Request.Body);
         ICellSource source;
         try
         {
-            source = await CellSources.OpenAsync(http.Request.Body, http.Request.ContentType, null, [.. dataset.Fields.Select(f => f.Name)], world.SpoolDirectory,
+            source = await CellSources.OpenAsync(body, http.Request.ContentType, null, [.. dataset.Fields.Select(f => f.Name)], world.SpoolDirectory,
                 new SourceOptions { CollectFaults = contributionMode == IntakeMode.Partial }, cancel).ConfigureAwait(false);
         }
         catch (SourceFormatException e)
@@ -60,6 +61,7 @@ internal static class RecordEndpoints
                 Source = source,
                 Mode = contributionMode,
                 IdempotencyKey = http.Request.Headers["Idempotency-Key"].ToString() is { Length: > 0 } key ? key : null,
+                BodyDigest = body.FinishAsync,
                 Origin = "http " + (http.Request.ContentType ?? "unnamed"),
             }, cancel).ConfigureAwait(false);
         }

@@ -1,4 +1,5 @@
 using Gongzhi.Core;
+using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Data.Sqlite;
@@ -63,6 +64,7 @@ internal sealed class ProblemMiddleware(RequestDelegate next, ILogger<ProblemMid
         SqliteException { SqliteErrorCode: 5 or 6 or 13 } => HostProblems.StoreUnavailable,
         ConnectionAbortedException or ConnectionResetException => HostProblems.Malformed,
         { InnerException: SqliteException { SqliteErrorCode: 5 or 6 or 13 } } => HostProblems.StoreUnavailable,
+        RecordsCorruptException corrupt => new Problem("records.corrupt", 500, corrupt.Message),
         _ => HostProblems.Internal,
     };
 }

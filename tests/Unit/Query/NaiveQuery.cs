@@ -24,7 +24,7 @@ internal static class NaiveQuery
         {
             case (TransformKind.Mask, "phone"):
                 var phone = (string)raw;
-                return phone.Length >= 11 ? phone[..3] + new string('*', phone.Length - 7) + phone[^4..] : "***";
+                return phone.Length >= 11 ? phone[..3] + "****" + phone[^4..] : "***";
             case (TransformKind.Mask, _):
                 return "***";
             case (TransformKind.Pseudonym, _):
@@ -45,12 +45,8 @@ internal static class NaiveQuery
         }
     }
 
-    private static string Pseudonym(string value)
-    {
-        var key = Convert.ToHexStringLower(QueryWorld.PseudonymKey);
-        static string Hash(string s) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(s)));
-        return Hash(key + Hash(key + value))[..20];
-    }
+    private static string Pseudonym(string value) =>
+        Convert.ToHexStringLower(SHA256.HashData([.. QueryWorld.PseudonymKey, .. Encoding.UTF8.GetBytes(value)]))[..32];
 
     /// <summary>True, false or null for unknown.</summary>
     public static bool? Holds(JsonElement f, Func<string, object?> see)

@@ -32,6 +32,7 @@ internal sealed class CoreFixture : IAsyncDisposable
         Store.Open();
         Sequencer = new Sequencer(World, Writer, TimeProvider.System, NullLogger<Sequencer>.Instance);
         Intake = new IntakeService(Store, World, new IntakeRules { Places = KnownPlace }, TimeProvider.System);
+        Fold = new Fold(World, Store, Catalog, Writer, NullLogger<Fold>.Instance);
         Proofs = new ProofService(Catalog, Store, Sequencer);
     }
 
@@ -42,6 +43,7 @@ internal sealed class CoreFixture : IAsyncDisposable
     public Sequencer Sequencer { get; }
     public IntakeService Intake { get; }
     public ProofService Proofs { get; }
+    public Fold Fold { get; }
 
     public static Caller Steward { get; } = new() { Party = "steward", Units = ["office"], Roles = new HashSet<string> { Roles.Steward } };
 
@@ -76,6 +78,7 @@ internal sealed class CoreFixture : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await Fold.DisposeAsync();
         await Sequencer.DisposeAsync();
         await Writer.DisposeAsync();
         Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();

@@ -144,4 +144,31 @@ public sealed class IntakeTests
         var found = await Assert.ThrowsAsync<RecordsCorruptException>(() => core.Proofs.ProveRowAsync("payments", RecordId.Of(batch.Id, 2), TestContext.Current.CancellationToken));
         Assert.Contains(batch.Id.ToString(), found.Message, StringComparison.Ordinal);
     }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_folded_tail_keeps_every_row_and_its_proof(bool personal)
+    {
+        await using var core = await CoreFixture.OpenAsync();
+        var dataset = await core.DefineAsync("payments", Definition(personal));
+        var batches = new List<Batch>();
+        for (var i = 0; i < 7; i++)
+            batches.Add((await core.ContributeAsync(dataset, Csv(3 + i, 100 * i + 1))).Value!.Batch);
+        await core.Sequencer.WaitAsync(batches[^1].Entry, TestContext.Current.CancellationToken);
+        var before = new List<byte[]>();
+        foreach (var batch in batches)
+            before.Add((await core.Proofs.ProveRowAsync("payments", RecordId.Of(batch.Id, 1), TestContext.Current.CancellationToken)).Value!.Row);
+
+        Assert.Equal(batches.Sum(b => b.Rows), await core.Fold.FoldAsync(dataset));
+
+        Assert.Equal(0, core.Store.Manifest(dataset.Number).TailRows);
+        Assert.Equal(batches.Sum(b => b.Rows), core.Store.Manifest(dataset.Number).Rows);
+        for (var i = 0; i < batches.Count; i++)
+        {
+            Assert.Equal(before[i], (await core.Proofs.ProveRowAsync("payments", RecordId.Of(batches[i].Id, 1), TestContext.Current.CancellationToken)).Value!.Row);
+            Assert.True((await core.Proofs.ProveRowAsync("payments", RecordId.Of(batches[i].Id, (uint)batches[i].Rows - 1), TestContext.Current.CancellationToken)).Ok);
+        }
+        Assert.Equal(0, await core.Fold.FoldAsync(dataset));
+    }
 }

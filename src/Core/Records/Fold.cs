@@ -1,0 +1,138 @@
+using System.Collections.Immutable;
+using System.Threading.Channels;
+using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Storage;
+using Microsoft.Extensions.Logging;
+
+namespace Gongzhi.Core.Records;
+
+/// <summary>
+/// Writes tails into segments in the background: the file first, then one transaction that lists it and takes its rows out of the
+/// tail. A crash in between leaves an orphan file that is swept at the start. One per world.
+/// </summary>
+public sealed class Fold : IAsyncDisposable
+{
+    /// <summary>A tail of this many rows is folded; below, SQL is the better place for them.</summary>
+    public const long RowsMin = 16_384;
+
+    /// <summary>Rows folded in one step, so that memory stays bounded.</summary>
+    public const long RowsMax = 262_144;
+
+    private readonly Channel<long> _due = Channel.CreateUnbounded<long>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly CancellationTokenSource _stop = new();
+    private readonly World _world;
+    private readonly RecordStore _store;
+    private readonly Catalog.Catalog _catalog;
+    private readonly NodeWriter _writer;
+    private readonly ILogger<Fold> _log;
+    private readonly Task _loop;
+
+    public Fold(World world, RecordStore store, Catalog.Catalog catalog, NodeWriter writer, ILogger<Fold> log)
+    {
+        (_world, _store, _catalog, _writer, _log) = (world, store, catalog, writer, log);
+        store.TailAppended += Look;
+        _loop = Task.Run(RunAsync);
+    }
+
+    /// <summary>Folds the tail of a dataset as it is now; answers how many rows moved. Safe beside contributions and queries.</summary>
+    public async Task<long> FoldAsync(Dataset dataset, CancellationToken cancel = default)
+    {
+        var tail = _store.ReadTail(dataset.Number, count: RowsMax);
+        if (tail.Count == 0)
+            return 0;
+        var segments = new List<(Segment Segment, List<TailRow> Rows)>();
+        foreach (var version in tail.GroupBy(r => RowDecoder.SchemaVersion(r.Row)))
+        {
+            var written = _catalog.Find(dataset.Id, version.Key) ?? throw new InvalidDataException($"Version {version.Key} of {dataset.Id} is not known.");
+            List<TailRow> rows = [.. version];
+            using var writer = new SegmentWriter(written, _world.SegmentDirectory);
+            writer.Add(RowDecoder.Decode(written, rows));
+            segments.Add((writer.Finish(), rows));
+        }
+        await _writer.RunAsync(scope => Swap(scope, dataset.Number, segments), cancel).ConfigureAwait(false);
+        return tail.Count;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _store.TailAppended -= Look;
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await _loop.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _stop.Dispose();
+    }
+
+    private void Swap(WriteScope scope, long dataset, List<(Segment Segment, List<TailRow> Rows)> segments)
+    {
+        var kept = ImmutableArray.CreateBuilder<Segment>(segments.Count);
+        long moved = 0;
+        using var delete = scope.Command("DELETE FROM tail WHERE dataset = $dataset AND batch = $batch AND ordinal >= $first AND ordinal < $end");
+        delete.Parameters.AddWithValue("$dataset", dataset);
+        var deleteBatch = delete.Parameters.Add("$batch", Microsoft.Data.Sqlite.SqliteType.Blob);
+        var deleteFirst = delete.Parameters.Add("$first", Microsoft.Data.Sqlite.SqliteType.Integer);
+        var deleteEnd = delete.Parameters.Add("$end", Microsoft.Data.Sqlite.SqliteType.Integer);
+        using var link = scope.Command("INSERT INTO segment_batch(batch, first_ordinal, segment, rows) VALUES ($batch, $first, $segment, $rows)");
+        var linkBatch = link.Parameters.Add("$batch", Microsoft.Data.Sqlite.SqliteType.Blob);
+        var linkFirst = link.Parameters.Add("$first", Microsoft.Data.Sqlite.SqliteType.Integer);
+        var linkSegment = link.Parameters.Add("$segment", Microsoft.Data.Sqlite.SqliteType.Integer);
+        var linkRows = link.Parameters.Add("$rows", Microsoft.Data.Sqlite.SqliteType.Integer);
+        foreach (var (segment, rows) in segments)
+        {
+            var number = RecordStore.InsertSegment(scope, dataset, segment);
+            foreach (var (batch, first, count) in Runs(rows))
+            {
+                deleteBatch.Value = linkBatch.Value = RecordId.Bytes(batch);
+                deleteFirst.Value = linkFirst.Value = first;
+                deleteEnd.Value = first + count;
+                linkSegment.Value = number;
+                linkRows.Value = count;
+                if (delete.ExecuteNonQuery() != count)
+                    throw new InvalidOperationException("The tail changed while it was folded; it is folded again later.");
+                link.ExecuteNonQuery();
+                moved += count;
+            }
+            kept.Add(segment with { Number = number });
+        }
+        scope.AfterCommit(() => _store.Update(dataset, m => m with
+        {
+            Segments = m.Segments.AddRange(kept),
+            TailRows = m.TailRows - moved,
+            Folds = m.Folds + 1,
+        }));
+    }
+
+    /// <summary>Runs of consecutive ordinals of one batch; rows come ordered by batch and ordinal.</summary>
+    private static IEnumerable<(Guid Batch, long First, long Count)> Runs(List<TailRow> rows)
+    {
+        var start = 0;
+        for (var i = 1; i <= rows.Count; i++)
+        {
+            if (i < rows.Count && rows[i].Batch == rows[start].Batch && rows[i].Ordinal == rows[start].Ordinal + (i - start))
+                continue;
+            yield return (rows[start].Batch, rows[start].Ordinal, i - start);
+            start = i;
+        }
+    }
+
+    private void Look(long dataset, IReadOnlyList<TailRow> rows)
+    {
+        if (_store.Manifest(dataset).TailRows >= RowsMin)
+            _due.Writer.TryWrite(dataset);
+    }
+
+    private async Task RunAsync()
+    {
+        await foreach (var number in _due.Reader.ReadAllAsync(_stop.Token).ConfigureAwait(false))
+        {
+            try
+            {
+                // Several contributions may have asked for the same fold.
+                if (_store.Manifest(number).TailRows >= RowsMin && _catalog.Find(number) is { } dataset)
+                    await FoldAsync(dataset, _stop.Token).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                _log.LogError(e, "The tail of dataset {Dataset} could not be folded; it stays in SQL and is tried again with the next contribution", number);
+            }
+        }
+    }
+}
