@@ -27,6 +27,8 @@ internal static class PortalEndpoints
 
     public static void MapPortal(this WebApplication app, NodeOptions options)
     {
+        // Only what the build listed is served: the development handler would add a catch-all route that looks for files.
+        app.Configuration["ReloadStaticAssetsAtRuntime"] = "false";
         // One asset has several routes (plain, compressed, with its fingerprint), so the path alone is no name.
         var assets = 0;
         app.MapStaticAssets().Add(route =>
