@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 
 namespace Gongzhi.Node.Modules;
 
-/// <summary>Passes a body through and keeps its SHA-256, so that a repeated request can be told from another under the same key.</summary>
+/// <summary>Passes a body through and keeps its SHA-256, so that a repeated request can be told from another under the same key. Closing it does not close the body.</summary>
 internal sealed class DigestStream(Stream inner) : Stream
 {
     private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
@@ -50,15 +50,4 @@ internal sealed class DigestStream(Stream inner) : Stream
     public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
     public override void SetLength(long value) => throw new NotSupportedException();
     public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    /// <summary>Readers close what they were given; the request's body is the host's, and what is left of it may still be asked for.</summary>
-    protected override void Dispose(bool disposing)
-    {
-    }
-
-    public override ValueTask DisposeAsync()
-    {
-        GC.SuppressFinalize(this);
-        return ValueTask.CompletedTask;
-    }
 }

@@ -9,6 +9,7 @@ using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
 using Gongzhi.Core.Territory;
 using Gongzhi.Node.Modules;
+using Gongzhi.Node.Pages;
 using Gongzhi.Node.Tokens;
 using Microsoft.EntityFrameworkCore;
 
@@ -65,6 +66,7 @@ public static partial class NodeHost
         services.AddSingleton(new CursorKey(System.Security.Cryptography.RandomNumberGenerator.GetBytes(32)));
         services.AddSingleton<GovernedQuery>();
         services.AddHostedService<RecordsStartup>();
+        services.AddPortal();
     }
 
     static partial void MapModules(WebApplication app, NodeOptions options)
@@ -75,6 +77,7 @@ public static partial class NodeHost
         app.MapLedger();
         app.MapQuery();
         app.MapGrants();
+        app.MapPortal(options);
     }
 
     /// <summary>The unit a fresh node starts with; every other unit is created below it.</summary>

@@ -44,13 +44,14 @@ internal sealed class ProblemMiddleware(RequestDelegate next, ILogger<ProblemMid
 
         var response = http.Response;
         if (response.StatusCode >= 400 && !response.HasStarted && response.ContentLength is null
-            && string.IsNullOrEmpty(response.ContentType) && (IsMachine(http.Request) || response.StatusCode is not 404))
+            && string.IsNullOrEmpty(response.ContentType))
             await ProblemWriting.WriteAsync(http, HostProblems.For(response.StatusCode)).ConfigureAwait(false);
     }
 
-    /// <summary>Whether a program asks: API paths always, elsewhere whoever does not ask for HTML.</summary>
+    /// <summary>Whether a program asks: API paths and the ledger's files always, elsewhere whoever does not ask for HTML.</summary>
     public static bool IsMachine(HttpRequest request) =>
-        request.Path.StartsWithSegments("/api") || request.Path.StartsWithSegments("/ledger")
+        request.Path.StartsWithSegments("/api") || request.Path.StartsWithSegments("/ledger/tile")
+        || request.Path.StartsWithSegments("/ledger/checkpoint") || request.Path.StartsWithSegments("/ledger/vkey")
         || request.Path.StartsWithSegments("/open311") || request.Path.StartsWithSegments("/health")
         || !request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase);
 

@@ -92,6 +92,13 @@ public static class ProblemWriting
     public static async Task WriteAsync(HttpContext http, Problem problem)
     {
         var (title, detail) = Translate(problem, CultureInfo.CurrentUICulture);
+        var reference = Activity.Current?.TraceId.ToString() ?? http.TraceIdentifier;
+        var response = http.Response;
+        if (problem.Status is 503 or 429 && response.Headers.RetryAfter.Count == 0)
+            response.Headers.RetryAfter = problem.Code == HostProblems.NodeStopped.Code ? "60" : "2";
+        if (!ProblemMiddleware.IsMachine(http.Request) && http.RequestServices.GetService<Pages.ErrorPages>() is { } pages
+            && await pages.WriteAsync(http, problem, detail, reference).ConfigureAwait(false))
+            return;
         var body = new Dictionary<string, object?>
         {
             ["type"] = "urn:gongzhi:problem:" + problem.Code,
@@ -99,16 +106,13 @@ public static class ProblemWriting
             ["status"] = problem.Status,
             ["detail"] = detail,
             ["code"] = problem.Code,
-            ["traceId"] = Activity.Current?.TraceId.ToString() ?? http.TraceIdentifier,
+            ["traceId"] = reference,
         };
         foreach (var (name, value) in problem.Extensions)
             body.TryAdd(name, value);
-        var response = http.Response;
         response.StatusCode = problem.Status;
         response.Headers.CacheControl = "no-store";
         response.Headers.ContentLanguage = CultureInfo.CurrentUICulture.Name;
-        if (problem.Status is 503 or 429 && response.Headers.RetryAfter.Count == 0)
-            response.Headers.RetryAfter = problem.Code == HostProblems.NodeStopped.Code ? "60" : "2";
         if (problem.Status == 401 && response.Headers.WWWAuthenticate.Count == 0)
             response.Headers.WWWAuthenticate = "Bearer";
         var bytes = JsonSerializer.SerializeToUtf8Bytes(body, Json);

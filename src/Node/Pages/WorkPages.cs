@@ -1,0 +1,156 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using Gongzhi.Core;
+using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Intake;
+using Gongzhi.Core.Intake.Formats;
+using Gongzhi.Core.Parties;
+using Gongzhi.Core.Policy;
+using Gongzhi.Core.Records;
+using Gongzhi.Core.Territory;
+using Gongzhi.Node.Hosting;
+using Gongzhi.Node.Tokens;
+using Gongzhi.Node.Web;
+using Gongzhi.Ui;
+using Gongzhi.Ui.Views;
+
+namespace Gongzhi.Node.Pages;
+
+/// <summary>The pages of those who are signed in: their roles, and sending in data.</summary>
+internal static class WorkPages
+{
+    /// <summary>Bytes of a file sent by form: forms are buffered on disk before they are read. Larger files go through the command line.</summary>
+    private const long FileBytesMax = 100L << 20;
+
+    private const long FormOverhead = 64L << 10;
+    private const int RejectsShown = 50;
+
+    public static void MapWorkPages(this IEndpointRouteBuilder pages, NodeOptions options)
+    {
+        pages.MapGet("/me", Mine).WithName("page-me").RequireCaller();
+        pages.MapGet("/upload", (string? dataset, HttpContext http, Catalog catalog, CallerAccessor callers) =>
+            Portal.Page<UploadView>(http, Shown.Ready(Form(catalog, callers.Required, options, dataset, partial: false)))).WithName("page-upload").RequireCaller(Roles.Contributor, Roles.Steward);
+        pages.MapPost("/upload", UploadAsync).WithName("page-upload-form").RequireCaller(Roles.Contributor, Roles.Steward)
+            .AcceptsUpload(options).AcceptsBody(MaxOf(options) + FormOverhead).AddEndpointFilter(PageForms.RequireToken);
+    }
+
+    /// <summary>As the interface for programs has it: the owner's people, and others unless the dataset is not shared.</summary>
+    public static bool TakesFrom(Dataset dataset, Caller caller) => caller.Units.Contains(dataset.Owner) || dataset.Sharing != SharingMode.None;
+
+    private static long MaxOf(NodeOptions options) => Math.Min(options.UploadBytesMax, FileBytesMax);
+
+    private static IResult Mine(
+        HttpContext http, CallerAccessor callers, PartyDirectory parties, TerritoryStore territory, Grants grants, Catalog catalog, TimeProvider clock)
+    {
+        var caller = callers.Required;
+        var now = clock.GetUtcNow();
+        var held = parties.Holdings(caller, now);
+        var roles = held.Select(h => new RoleItem(
+            PageText.Find("Role." + h.Role) ?? h.Role, CataloguePages.UnitName(h.Unit, parties), PlaceName(parties.Unit(h.Unit)?.Place, territory),
+            (PageText.Find("May." + h.Role) ?? "").Split('|', StringSplitOptions.RemoveEmptyEntries), h.Until)).ToList();
+        var mine = grants.List(caller)
+            .Where(g => g.RevokedAt is null && g.ValidFrom <= now && now < g.ValidUntil && IsFor(g, caller, held))
+            .Select(g => new MyGrantItem(
+                catalog.Find(g.Dataset) is { } dataset ? PageText.Pick(dataset.Title, dataset.Id) : g.Dataset, "/data/" + g.Dataset,
+                string.Join(PageText.Of("Comma"), g.Purposes.EnumerateArray().Select(p => p.GetString())),
+                PageText.Of("Grant.Fields", g.Fields.EnumerateObject().Count()), g.ValidUntil)).ToList();
+        return Portal.Page<RolesView>(http, Shown.Ready(new RolesModel(Portal.NameOf(parties, caller), roles, mine)));
+    }
+
+    /// <summary>A steward sees every grant of a dataset; this page shows those given to the reader.</summary>
+    private static bool IsFor(GrantView grant, Caller caller, IReadOnlyList<RoleHolding> held)
+    {
+        var (party, unit, role) = (grant.Grantee.GetValueOrDefault("party"), grant.Grantee.GetValueOrDefault("unit"), grant.Grantee.GetValueOrDefault("role"));
+        return (party is null || party == caller.Party)
+            && ((unit is null && role is null) || held.Any(h => (unit is null || h.Unit == unit) && h.Role == (role ?? Roles.Reader)));
+    }
+
+    private static string PlaceName(string? place, TerritoryStore territory) =>
+        string.IsNullOrEmpty(place) ? PageText.Of("Place.All")
+        : PlaceCode.TryParse(place, out var code) && territory.Index.TryGet(code, out var known)
+            ? (PageText.Chinese ? known.Name : known.NameEn ?? known.Name) : place;
+
+    private static UploadModel Form(Catalog catalog, Caller caller, NodeOptions options, string? dataset, bool partial)
+    {
+        var choices = catalog.All.Where(d => TakesFrom(d, caller)).Select(d => new Choice(d.Id, PageText.Pick(d.Title, d.Id))).ToList();
+        return new UploadModel("/upload", choices, choices.Any(c => c.Value == dataset) ? dataset : choices.FirstOrDefault()?.Value, partial, MaxOf(options));
+    }
+
+    private static async Task<IResult> UploadAsync(
+        HttpContext http, Catalog catalog, CallerAccessor callers, IntakeService intake, World world, NodeOptions options, RecordStore records,
+        Sequencer sequencer, TimeProvider clock, CancellationToken cancel)
+    {
+        var caller = callers.Required;
+        var form = await http.Request.ReadFormAsync(cancel).ConfigureAwait(false);
+        var partial = form["mode"] == "partial";
+        var model = Form(catalog, caller, options, form["dataset"], partial);
+        if (catalog.Find(form["dataset"].ToString()) is not { } dataset || !TakesFrom(dataset, caller))
+            return Wrong(http, model, "dataset", PageText.Of("Upload.NoDataset"));
+        if (form.Files["file"] is not { Length: > 0 } file)
+            return Wrong(http, model, "file", PageText.Of("Upload.NoFile"));
+        if (file.Length > MaxOf(options))
+            return Wrong(http, model, "file", PageText.Of("Upload.TooLarge", MaxOf(options) >> 20));
+
+        var sent = await SendAsync(file, dataset, caller, partial, intake, world, cancel).ConfigureAwait(false);
+        var name = file.FileName.Length <= 200 ? file.FileName : file.FileName[..200];
+        var title = PageText.Pick(dataset.Title, dataset.Id);
+        if (!sent.Ok)
+        {
+            // Refused for its rows: the report names them. Refused as a whole: the sentence belongs to the file.
+            if (sent.Problem.Extensions.GetValueOrDefault("errors") is not IReadOnlyList<RowError> errors)
+                return Wrong(http, model, "file", ProblemWriting.Translate(sent.Problem, CultureInfo.CurrentUICulture).Detail);
+            var wrong = sent.Problem.Extensions.GetValueOrDefault("errorCount") as long? ?? errors.Count;
+            var refused = new UploadReport(name, title, partial, 0, wrong, 0, Rejects(errors), null, null, null, clock.GetUtcNow(), null);
+            return Portal.Page<UploadView>(http, Shown.Ready(model with { Report = refused }), StatusCodes.Status422UnprocessableEntity);
+        }
+        var batch = sent.Value.Batch;
+        var size = sequencer.Log.Head.Size;
+        var seal = records.LedgerIndex(batch.Entry) is { } index && index < size
+            ? new SealModel(SealSubject.Batch, index, size, null, Convert.ToBase64String(batch.Root), 0, "/ledger/proof/" + index.ToString(CultureInfo.InvariantCulture))
+            : new SealModel(SealSubject.Batch, null);
+        var receipt = $"/api/v1/receipts/{batch.Id}";
+        var report = new UploadReport(
+            name, title, partial, batch.Rows, batch.Rejected, batch.Rows, Rejects(sent.Value.Errors), batch.Rejected > 0 ? receipt + "/rejects" : null,
+            batch.Id.ToString(), receipt, batch.Received, seal, sent.Value.Repeated);
+        return Portal.Page<UploadView>(http, Shown.Ready(model with { Report = report }));
+    }
+
+    private static async Task<Result<IntakeReceipt>> SendAsync(
+        IFormFile file, Dataset dataset, Caller caller, bool partial, IntakeService intake, World world, CancellationToken cancel)
+    {
+        // The same file sent twice (an impatient second tap, a reload) answers the first receipt.
+        byte[] digest;
+        var whole = file.OpenReadStream();
+        await using (whole.ConfigureAwait(false))
+            digest = await SHA256.HashDataAsync(whole, cancel).ConfigureAwait(false);
+        Directory.CreateDirectory(world.SpoolDirectory);
+        ICellSource source;
+        try
+        {
+            source = await CellSources.OpenAsync(file.OpenReadStream(), file.ContentType, file.FileName, [.. dataset.Fields.Select(f => f.Name)], world.SpoolDirectory,
+                new SourceOptions { CollectFaults = partial }, cancel).ConfigureAwait(false);
+        }
+        catch (SourceFormatException e)
+        {
+            return Problem.Invalid(e.Code, e.Message);
+        }
+        await using (source.ConfigureAwait(false))
+        {
+            return await intake.ContributeAsync(new Contribution
+            {
+                Dataset = dataset,
+                Contributor = caller.Party,
+                Source = source,
+                Mode = partial ? IntakeMode.Partial : IntakeMode.All,
+                IdempotencyKey = $"page:{dataset.Id}:{(partial ? "partial" : "all")}:{Convert.ToHexStringLower(digest)[..40]}",
+                Origin = "page",
+            }, cancel).ConfigureAwait(false);
+        }
+    }
+
+    private static IReadOnlyList<RejectItem> Rejects(IReadOnlyList<RowError> errors) =>
+        [.. errors.Take(RejectsShown).Select(e => new RejectItem(e.Row, e.Field, e.Code, PageText.Find("Reject." + e.Code) ?? e.Message))];
+
+    private static IResult Wrong(HttpContext http, UploadModel model, string field, string message) =>
+        Portal.Page<UploadView>(http, Shown.Ready(model with { Errors = [new FieldError(field, message)] }), StatusCodes.Status422UnprocessableEntity);
+}

@@ -1,0 +1,92 @@
+using System.Text.RegularExpressions;
+using ArchUnitNET.Domain;
+using ArchUnitNET.Loader;
+
+namespace Gongzhi.Tests.Architecture;
+
+/// <summary>Which part may know which, read from the compiled assemblies; docs/design says why.</summary>
+public sealed partial class DependencyTests
+{
+    private static readonly Dictionary<string, string[]> Allowed = new()
+    {
+        ["Gongzhi.Ledger"] = [],
+        ["Gongzhi.Privacy"] = [],
+        ["Gongzhi.SampleCity"] = [],
+        ["Gongzhi.Ui"] = [],
+        ["Gongzhi.Core"] = ["Gongzhi.Ledger", "Gongzhi.Privacy"],
+        ["Gongzhi.Capabilities"] = ["Gongzhi.Core", "Gongzhi.Ledger", "Gongzhi.Privacy", "Gongzhi.Ui"],
+        ["gongzhi"] = ["Gongzhi.Capabilities", "Gongzhi.Core", "Gongzhi.Ledger", "Gongzhi.Privacy", "Gongzhi.SampleCity", "Gongzhi.Ui"],
+        ["gongzhi-verify"] = ["Gongzhi.Ledger"],
+    };
+
+    // Who speaks SQL to a store: everybody else goes through these.
+    private static readonly Dictionary<string, string[]> Stores = new()
+    {
+        ["Microsoft.Data.Sqlite"] = ["Gongzhi.Core.Audit", "Gongzhi.Core.Policy", "Gongzhi.Core.Records", "Gongzhi.Core.Storage", "Gongzhi.Core.Territory", "Gongzhi.Node.Web"],
+        ["DuckDB"] = ["Gongzhi.Core.Query"],
+    };
+
+    private static readonly Lazy<ArchUnitNET.Domain.Architecture> Compiled = new(() =>
+        new ArchLoader().LoadAssemblies([.. Allowed.Keys.Select(System.Reflection.Assembly.Load)]).Build());
+
+    public static TheoryData<string> Projects => [.. Allowed.Keys];
+
+    [Fact]
+    public void Every_project_is_listed_here() =>
+        Assert.Equal(Allowed.Count, Directory.GetFiles(Path.Combine(Root(), "src"), "*.csproj", SearchOption.AllDirectories).Length);
+
+    [Theory, MemberData(nameof(Projects))]
+    public void A_project_refers_only_to_those_below_it_and_never_to_test_code(string project)
+    {
+        var references = System.Reflection.Assembly.Load(project).GetReferencedAssemblies().Select(a => a.Name!).ToArray();
+        Assert.DoesNotContain(references, r => Allowed.ContainsKey(r) && !Allowed[project].Contains(r));
+        Assert.DoesNotContain(references, r => r.StartsWith("xunit", StringComparison.OrdinalIgnoreCase) || r.StartsWith("CsCheck", StringComparison.Ordinal));
+    }
+
+    [Theory, MemberData(nameof(Projects))]
+    public void The_stores_are_spoken_to_from_few_places(string project)
+    {
+        foreach (var (store, places) in Stores)
+        {
+            Assert.Contains(Uses(), u => u.To.FullName.StartsWith(store + ".", StringComparison.Ordinal));
+            var strangers = Uses().Where(u => u.From.Assembly.Name.StartsWith(project + ",", StringComparison.Ordinal)
+                    && u.To.FullName.StartsWith(store + ".", StringComparison.Ordinal)
+                    && !places.Any(p => u.From.FullName.StartsWith(p + ".", StringComparison.Ordinal)))
+                .Select(u => $"{u.From.FullName} uses {u.To.FullName}").Distinct().Order(StringComparer.Ordinal);
+            Assert.Empty(strangers);
+        }
+    }
+
+    [Fact]
+    public void Inside_core_the_edges_between_parts_are_the_ones_written_down()
+    {
+        var edges = Uses().Select(u => (From: Part(u.From.FullName), To: Part(u.To.FullName)))
+            .Where(e => e.From is not null && e.To is not null && e.From != e.To)
+            .Select(e => $"{e.From} -> {e.To}").Distinct().Order(StringComparer.Ordinal).ToArray();
+        var path = Path.Combine(Root(), "tests", "Architecture", "edges.verified.txt");
+        if (Environment.GetEnvironmentVariable("GONGZHI_ACCEPT") == "1")
+            File.WriteAllLines(path, edges);
+        var written = File.Exists(path) ? File.ReadAllLines(path) : [];
+        Assert.True(edges.Length > 5, "No edges were found, so nothing was checked.");
+        var (added, gone) = (edges.Except(written).ToArray(), written.Except(edges).ToArray());
+        Assert.True(added.Length + gone.Length == 0,
+            $"New edges in Core: {string.Join(", ", added)}; gone: {string.Join(", ", gone)}. "
+            + "If that is meant, run this test once with GONGZHI_ACCEPT=1 and commit tests/Architecture/edges.verified.txt.");
+    }
+
+    private static IEnumerable<(IType From, IType To)> Uses() =>
+        Compiled.Value.Types.SelectMany(t => t.Dependencies.Select(d => (t, d.Target)));
+
+    private static string? Part(string type) => CorePart().Match(type) is { Success: true } m ? m.Groups[1].Value : null;
+
+    private static string Root()
+    {
+        var directory = new DirectoryInfo(AppContext.BaseDirectory);
+        while (directory is not null && !File.Exists(Path.Combine(directory.FullName, "Gongzhi.slnx")))
+            directory = directory.Parent;
+        return directory?.FullName ?? throw new InvalidOperationException("The tests must run from within the repository.");
+    }
+
+    [GeneratedRegex(@"^Gongzhi\.Core\.([A-Za-z]+)\.")]
+    private static partial Regex CorePart();
+}
