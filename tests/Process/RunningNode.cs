@@ -23,20 +23,28 @@ internal sealed class RunningNode : IDisposable
         // A restart asks for a token at once, many times over.
         start.Environment["GONGZHI__TokensPerMinute"] = "0";
         var process = System.Diagnostics.Process.Start(start)!;
-        string? line;
-        while ((line = await process.StandardOutput.ReadLineAsync()) is not null && !line.Contains("listening on ", StringComparison.Ordinal))
+        try
         {
+            string? line;
+            while ((line = await process.StandardOutput.ReadLineAsync()) is not null && !line.Contains("listening on ", StringComparison.Ordinal))
+            {
+            }
+            Assert.True(line is not null, "The node did not start; what it said is above.");
+            // Read on, so that a full pipe never stops the node.
+            _ = process.StandardOutput.ReadToEndAsync();
+            var address = line!.Split("listening on ")[1].Split([' ', ','])[0];
+            var http = new HttpClient { BaseAddress = new Uri(address), Timeout = TimeSpan.FromMinutes(2) };
+            using var form = new FormUrlEncodedContent(new Dictionary<string, string> { ["grant_type"] = "client_credentials", ["client_id"] = "boot", ["client_secret"] = Secret });
+            using var response = await http.PostAsync("/connect/token", form);
+            var token = JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement.GetProperty("access_token").GetString();
+            http.DefaultRequestHeaders.Authorization = new("Bearer", token);
+            return new RunningNode(process, http);
         }
-        Assert.True(line is not null, "The node did not start; what it said is above.");
-        // Read on, so that a full pipe never stops the node.
-        _ = process.StandardOutput.ReadToEndAsync();
-        var address = line!.Split("listening on ")[1].Split([' ', ','])[0];
-        var http = new HttpClient { BaseAddress = new Uri(address), Timeout = TimeSpan.FromMinutes(2) };
-        using var form = new FormUrlEncodedContent(new Dictionary<string, string> { ["grant_type"] = "client_credentials", ["client_id"] = "boot", ["client_secret"] = Secret });
-        using var response = await http.PostAsync("/connect/token", form);
-        var token = JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement.GetProperty("access_token").GetString();
-        http.DefaultRequestHeaders.Authorization = new("Bearer", token);
-        return new RunningNode(process, http);
+        catch
+        {
+            process.Kill();
+            throw;
+        }
     }
 
     /// <summary>SIGKILL: nothing is flushed, closed or finished.</summary>
