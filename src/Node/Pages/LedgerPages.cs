@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Formats.Cbor;
 using System.Globalization;
 using System.Text;
+using Gongzhi.Core;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Records;
 using Gongzhi.Ledger;
@@ -47,7 +48,7 @@ internal static class LedgerPages
     private static async Task<IResult> ProveAsync(long index, Sequencer sequencer, CancellationToken cancel)
     {
         if (index >= sequencer.Log.Head.Size)
-            return HostProblems.Unknown.ToResult();
+            return Problem.NotFound("ledger.noEntry", "The ledger has no entry of this number yet.").ToResult();
         var proof = await sequencer.Log.ProveEntryAsync(index, cancel).ConfigureAwait(false);
         return Results.File(proof.Encode(), "text/plain; charset=utf-8", string.Create(CultureInfo.InvariantCulture, $"entry-{index}.tlog-proof"));
     }
