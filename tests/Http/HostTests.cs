@@ -156,9 +156,6 @@ public sealed class HostTests
         {
             var methods = route.Metadata.GetMetadata<IHttpMethodMetadata>()?.HttpMethods ?? [];
             var name = $"{string.Join('|', methods)} {route.RoutePattern.RawText}";
-            // The framework's own fallback for static assets of a build that was not published; it takes no conventions and serves the manifest's files only.
-            if (route.RoutePattern.RawText == "{**path:file}")
-                continue;
             if (route.Metadata.GetMetadata<IEndpointNameMetadata>() is null)
                 faults.Add($"{name}: no name");
             if (route.Metadata.GetMetadata<IAllowAnonymous>() is null && route.Metadata.GetMetadata<IAuthorizeData>() is null
