@@ -193,7 +193,7 @@ public sealed class RowReader
         {
             // Full-width digits and signs are how Chinese keyboards write numbers; anything else stays and fails by type.
             if (text.Length <= narrow.Length)
-                text = narrow[..ValueParser.Narrow(text, narrow)];
+                text = narrow[..FullWidth.Normalise(text, narrow)];
         }
         var field = column.Field;
         var fault = field.Type switch

@@ -401,29 +401,6 @@ internal static class ValueParser
 
     private static readonly System.Buffers.SearchValues<byte> NumberCharacters = System.Buffers.SearchValues.Create("0123456789.eE+-"u8);
 
-    /// <summary>Full-width digits, signs and separators (U+FF01–U+FF5E) as ASCII, as Chinese keyboards write them; the rest stays.</summary>
-    /// <returns>Bytes written, never more than were given.</returns>
-    public static int Narrow(ReadOnlySpan<byte> text, Span<byte> to)
-    {
-        var n = 0;
-        for (var i = 0; i < text.Length; i++)
-        {
-            // U+FF01..U+FF3F is EF BC 81..BF and U+FF40..U+FF5E is EF BD 80..9E; ASCII lies 0xFEE0 below.
-            if (text[i] == 0xEF && i + 2 < text.Length && (text[i + 1] is 0xBC or 0xBD))
-            {
-                var code = 0xF000 | (text[i + 1] & 0x3F) << 6 | (text[i + 2] & 0x3F);
-                if (code is >= 0xFF01 and <= 0xFF5E)
-                {
-                    to[n++] = (byte)(code - 0xFEE0);
-                    i += 2;
-                    continue;
-                }
-            }
-            to[n++] = text[i];
-        }
-        return n;
-    }
-
     private static readonly Fault NotInteger = new("type", "This is not a whole number.");
     private static readonly Fault IntegerRange = new("range", "This whole number is too large to keep.");
     private static readonly Fault NotNumber = new("type", "This is not a number.");

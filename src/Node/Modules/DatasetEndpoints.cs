@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Gongzhi.Core;
 using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Parties;
 using Gongzhi.Core.Records;
 using Gongzhi.Node.Tokens;
 using Gongzhi.Node.Web;
@@ -33,7 +34,7 @@ internal static class DatasetEndpoints
         return Results.Json(Described(dataset, records));
     }
 
-    private static async Task<IResult> PutAsync(string id, HttpContext http, Catalog catalog, CallerAccessor caller, CancellationToken cancel)
+    private static async Task<IResult> PutAsync(string id, HttpContext http, Catalog catalog, PartyDirectory parties, CallerAccessor callers, CancellationToken cancel)
     {
         int? expected = null;
         if (http.Request.Headers.IfMatch.ToString() is { Length: > 0 } match)
@@ -53,7 +54,10 @@ internal static class DatasetEndpoints
         }
         using (definition)
         {
-            var put = await catalog.PutAsync(caller.Required, id, definition.RootElement, expected, cancel).ConfigureAwait(false);
+            // A steward here is not a steward there: only the units in which the role is held count.
+            var caller = callers.Required;
+            caller = caller with { Units = [.. caller.Units.Where(unit => parties.Holds(caller, Roles.Steward, unit))] };
+            var put = await catalog.PutAsync(caller, id, definition.RootElement, expected, cancel).ConfigureAwait(false);
             return put.ToResult(outcome =>
             {
                 var answer = new PutAnswer(outcome.Dataset.Id, outcome.Dataset.Version);

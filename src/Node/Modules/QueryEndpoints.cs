@@ -35,7 +35,7 @@ internal static class QueryEndpoints
             await request.Problem.ToResult().ExecuteAsync(http).ConfigureAwait(false);
             return;
         }
-        var caller = callers.Current ?? new Caller { Party = "anonymous" };
+        var caller = callers.Current ?? new Caller { Party = "" };
         var answer = await query.RunAsync(caller, request.Value, cancel).ConfigureAwait(false);
         if (!answer.Ok)
         {

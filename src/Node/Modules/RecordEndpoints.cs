@@ -90,17 +90,17 @@ internal static class RecordEndpoints
         }
     }
 
-    private static async Task<IResult> ReceiptAsync(Guid id, RecordStore records, Catalog catalog, ProofService proofs, CallerAccessor callers, CancellationToken cancel)
+    private static async Task<IResult> ReceiptAsync(Guid id, RecordStore records, Catalog catalog, PartyDirectory parties, ProofService proofs, CallerAccessor callers, CancellationToken cancel)
     {
-        if (records.FindBatch(id) is not { } batch || !MaySee(callers.Required, batch, catalog))
+        if (records.FindBatch(id) is not { } batch || !MaySee(callers.Required, batch, catalog, parties))
             return UnknownReceipt.ToResult();
         var proof = await proofs.ProveBatchAsync(batch, cancel).ConfigureAwait(false);
         return Results.Json(Answer(batch, proof.Ok ? proof.Value : null, []));
     }
 
-    private static IResult Rejects(Guid id, RecordStore records, Catalog catalog, World world, CallerAccessor callers)
+    private static IResult Rejects(Guid id, RecordStore records, Catalog catalog, PartyDirectory parties, World world, CallerAccessor callers)
     {
-        if (records.FindBatch(id) is not { } batch || !MaySee(callers.Required, batch, catalog))
+        if (records.FindBatch(id) is not { } batch || !MaySee(callers.Required, batch, catalog, parties))
             return UnknownReceipt.ToResult();
         var path = RejectsFile.PathOf(world, id);
         return File.Exists(path)
@@ -108,10 +108,10 @@ internal static class RecordEndpoints
             : Problem.NotFound("receipt.noRejects", "Nothing was rejected in this contribution.").ToResult();
     }
 
-    private static async Task<IResult> ProveAsync(string id, Guid recordId, RecordStore records, Catalog catalog, ProofService proofs, CallerAccessor callers, CancellationToken cancel)
+    private static async Task<IResult> ProveAsync(string id, Guid recordId, RecordStore records, Catalog catalog, PartyDirectory parties, ProofService proofs, CallerAccessor callers, CancellationToken cancel)
     {
         if (catalog.Find(id) is not { } dataset || !RecordId.TrySplit(recordId, out var batchId, out _) || records.FindBatch(batchId) is not { } batch
-            || !(MaySee(callers.Required, batch, catalog) || (dataset.Opening == OpeningMode.Open && !dataset.Personal)))
+            || !(MaySee(callers.Required, batch, catalog, parties) || (dataset.Opening == OpeningMode.Open && !dataset.Personal)))
             return Problem.NotFound("record.unknown", "There is no record with this id in this dataset, or you may not read it.").ToResult();
         var proof = await proofs.ProveRowAsync(id, recordId, cancel).ConfigureAwait(false);
         return proof.ToResult(p => Results.Json(new
@@ -127,8 +127,8 @@ internal static class RecordEndpoints
     }
 
     /// <summary>A receipt and the rows behind it are for who contributed them and for the owning unit.</summary>
-    private static bool MaySee(Caller caller, Batch batch, Catalog catalog) =>
-        batch.Contributor == caller.Party || (catalog.Find(batch.Dataset) is { } dataset && caller.Has(Roles.Reader) && caller.Units.Contains(dataset.Owner));
+    private static bool MaySee(Caller caller, Batch batch, Catalog catalog, PartyDirectory parties) =>
+        batch.Contributor == caller.Party || (catalog.Find(batch.Dataset) is { } dataset && parties.Holds(caller, Roles.Reader, dataset.Owner));
 
     private static readonly Problem UnknownReceipt = Problem.NotFound("receipt.unknown", "There is no receipt with this id, or it is not yours.");
 

@@ -104,7 +104,7 @@ internal static class CataloguePages
             return;
         }
         var answer = await query.RunAsync(
-            callers.Current ?? new Caller { Party = "anonymous" },
+            callers.Current ?? new Caller { Party = "" },
             new QueryRequest { Dataset = dataset.Id, Purpose = PolicyEngine.OpenData, Format = QueryFormat.Csv }, cancel).ConfigureAwait(false);
         if (!answer.Ok)
         {
