@@ -143,9 +143,9 @@ public sealed class Sequencer : IAsyncDisposable
             using (var file = new FileStream(temporary, options))
             {
                 file.Write(System.Text.Encoding.UTF8.GetBytes(made.ExportPrivateKey() + "\n"));
-                file.Flush(flushToDisk: true);
+                _world.Durably("flush key", () => file.Flush(flushToDisk: true));
             }
-            Core.Storage.DurableFile.Publish(temporary, path);
+            Core.Storage.DurableFile.Publish(_world, temporary, path);
         }
         return NoteSigner.TryParse(File.ReadAllText(path).Trim(), out var signer)
             ? signer
