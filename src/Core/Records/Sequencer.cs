@@ -78,14 +78,19 @@ public sealed class Sequencer : IAsyncDisposable
 
     private async Task RunAsync()
     {
+        List<PendingEntry>? unfinished = null;
         while (!_stop.IsCancellationRequested)
         {
             try
             {
                 await _wake.Reader.ReadAsync(_stop.Token).ConfigureAwait(false);
-                while (ReadWaiting() is { Count: > 0 } entries)
+                while ((unfinished ?? ReadWaiting()) is { Count: > 0 } entries)
                 {
+                    // A step that fails after its compare-and-set leaves entries with an index and no checkpoint, which nobody would find waiting. The
+                    // same ids again complete it, and answer whoever waits for them.
+                    unfinished = entries;
                     var results = await Log.AppendAsync(entries, _stop.Token).ConfigureAwait(false);
+                    unfinished = null;
                     for (var i = 0; i < results.Count; i++)
                     {
                         if (_waiting.TryRemove(entries[i].Id, out var waiter))

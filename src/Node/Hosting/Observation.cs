@@ -114,7 +114,7 @@ internal sealed class SpaceHealth(Core.World world, NodeWriter writer) : IHealth
 {
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
         Task.FromResult(
-            StorageFull.Is(writer.Refusing) ? HealthCheckResult.Degraded("The disk is full: no change can be kept and no data read until there is room.")
+            StorageFull.Is(writer.Refusing) && (world.FreeBytesMin == 0 || StorageFull.Reached(world)) ? HealthCheckResult.Degraded("The disk is full: no change can be kept and no data read until there is room.")
             : StorageFull.Reached(world) ? HealthCheckResult.Degraded("The disk is nearly full: contributions are refused until there is room.")
             : HealthCheckResult.Healthy());
 }
