@@ -35,6 +35,9 @@ public sealed class Sequencer : IAsyncDisposable
         writer.Committed += Wake;
     }
 
+    /// <summary>Set by tests alone, to fail the writing of tiles; otherwise the world's directory.</summary>
+    internal ITileStore? Tiles { get; init; }
+
     /// <summary>The log; open after <see cref="OpenAsync"/>.</summary>
     public TileLog Log => _tiles ?? throw new InvalidOperationException("The log is not open.");
 
@@ -43,7 +46,7 @@ public sealed class Sequencer : IAsyncDisposable
     public async Task OpenAsync(CancellationToken cancel = default)
     {
         _signer = LoadKey();
-        _tiles = await TileLog.OpenAsync(_signer, new SqlTreeState(_world, _writer), new FileTileStore(_world.LedgerDirectory), cancel: cancel).ConfigureAwait(false);
+        _tiles = await TileLog.OpenAsync(_signer, new SqlTreeState(_world, _writer), Tiles ?? new FileTileStore(_world.LedgerDirectory), cancel: cancel).ConfigureAwait(false);
         _loop = Task.Run(RunAsync, CancellationToken.None);
         Wake();
     }
