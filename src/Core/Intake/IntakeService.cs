@@ -227,6 +227,8 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 _refused = true;
                 return;
             }
+            if (_errorCount > RejectsFile.ErrorsMax)
+                throw new SourceFormatException("records.tooManyErrors", $"More than {RejectsFile.ErrorsMax} values are not valid; this file does not fit the dataset.");
             _rejects ??= RejectsFile.Create(intake._world, _batch);
             _rejects.Write(chunk.Errors);
         }

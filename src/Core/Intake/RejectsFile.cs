@@ -10,6 +10,9 @@ namespace Gongzhi.Core.Intake;
 /// </summary>
 public sealed class RejectsFile : IDisposable
 {
+    /// <summary>Errors listed for one contribution: its file is about 100 MB then, and a short bad row must not cost ten times its bytes on the disk.</summary>
+    public const int ErrorsMax = 1_000_000;
+
     private readonly World _world;
     private readonly string _temporary;
     private readonly string _final;

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using Gongzhi.Core.Storage;
 using Gongzhi.Node.Hosting;
-using Gongzhi.Node.Modules;
 
 namespace Gongzhi.Node.Cli;
 
