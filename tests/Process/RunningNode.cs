@@ -9,6 +9,9 @@ internal sealed class RunningNode : IDisposable
 {
     private const string Secret = "a-long-client-secret";
 
+    /// <summary>The client that may do everything, as the command line takes it.</summary>
+    public const string Client = "boot:" + Secret;
+
     private readonly System.Diagnostics.Process _process;
 
     private RunningNode(System.Diagnostics.Process process, HttpClient http) => (_process, Http) = (process, http);
@@ -18,7 +21,7 @@ internal sealed class RunningNode : IDisposable
     public static async Task<RunningNode> StartAsync(string data)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true };
-        foreach (var argument in new[] { Path.Combine(AppContext.BaseDirectory, "gongzhi.dll"), "serve", "--data", data, "--urls", "http://127.0.0.1:0", "--bootstrap-client", "boot:" + Secret })
+        foreach (var argument in new[] { Path.Combine(AppContext.BaseDirectory, "gongzhi.dll"), "serve", "--data", data, "--urls", "http://127.0.0.1:0", "--bootstrap-client", Client })
             start.ArgumentList.Add(argument);
         // A restart asks for a token at once, many times over.
         start.Environment["GONGZHI__TokensPerMinute"] = "0";

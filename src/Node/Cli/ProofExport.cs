@@ -34,11 +34,12 @@ internal static class ProofExport
             ? await FromReceiptAsync(receipt, request.Dataset, count, cancel).ConfigureAwait(false)
             : await DrawAsync(node, request, count, json, cancel).ConfigureAwait(false);
         Directory.CreateDirectory(request.Directory);
+        var why = request.Purpose is null ? "" : "?purpose=" + Uri.EscapeDataString(request.Purpose);
         await TerminalProgress.CountAsync(Say.In("Proofs", "证明"), ids.Count, json, async done =>
         {
             foreach (var id in ids)
             {
-                var proof = await GetAsync(node, $"api/v1/datasets/{Uri.EscapeDataString(request.Dataset)}/records/{id}/proof", json, cancel).ConfigureAwait(false);
+                var proof = await GetAsync(node, $"api/v1/datasets/{Uri.EscapeDataString(request.Dataset)}/records/{id}/proof{why}", json, cancel).ConfigureAwait(false);
                 await File.WriteAllBytesAsync(Path.Combine(request.Directory, id + ".json"), proof, cancel).ConfigureAwait(false);
                 done(1);
             }

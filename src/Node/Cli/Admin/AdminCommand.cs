@@ -28,6 +28,8 @@ internal static class AdminCommand
             PlaceVerbs.Create(call),
             DatasetVerbs.Create(call),
             GrantVerbs.Create(call),
+            ClientVerbs.Create(call),
+            AccountVerbs.Create(call),
             KeyVerbs.Create(call),
         };
         command.Add(call.Json);
