@@ -4,7 +4,6 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Gongzhi.Node.Hosting;
-using Gongzhi.Node.Modules;
 using Gongzhi.SampleCity;
 
 namespace Gongzhi.Node.Cli;
