@@ -9,59 +9,75 @@ public static class Doors
 {
     private static readonly JsonSerializerOptions Json = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    private static readonly Option<FileInfo> Key = new("--vkey")
+    /// <summary>What all three checks take; a tree of commands has its own, since an option knows its parents.</summary>
+    private sealed class Common
     {
-        Description = "A file holding the log's one-line verifier key; the only thing trusted. 账本验证公钥文件（唯一信任的内容）。",
-        Required = true,
-        Recursive = true,
-    };
+        public Common() => Language.AcceptOnlyFromAmong("zh", "zh-CN", "en");
 
-    private static readonly Option<bool> AsJson = new("--json") { Description = "Print JSON, one object a line. 以 JSON 输出，每行一个对象。", Recursive = true };
+        public Option<FileInfo> Key { get; } = new("--vkey")
+        {
+            Description = "A file holding the log's one-line verifier key; the only thing trusted. 账本验证公钥文件（唯一信任的内容）。",
+            Required = true,
+            Recursive = true,
+        };
 
-    private static readonly Option<string?> Language = new("--lang")
-    {
-        Description = "zh or en; by default what LC_ALL, LC_MESSAGES or LANG says. 输出语言，默认取自环境变量。",
-        Recursive = true,
-    };
+        public Option<bool> AsJson { get; } = new("--json") { Description = "Print JSON, one object a line. 以 JSON 输出，每行一个对象。", Recursive = true };
+
+        public Option<string?> Language { get; } = new("--lang")
+        {
+            Description = "zh or en; by default what LC_ALL, LC_MESSAGES or LANG says. 输出语言，默认取自环境变量。",
+            Recursive = true,
+        };
+    }
 
     /// <summary>Runs one command line; results go to <paramref name="output"/>.</summary>
     public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error)
     {
-        Language.AcceptOnlyFromAmong("zh", "zh-CN", "en");
         var root = new RootCommand(
             "Verifies what a Gongzhi node hands out, trusting only the log's key. Exit codes: 0 proven, 1 not proven, 2 unusable input.\n"
-            + "核验共治节点给出的证明，只信任账本公钥。退出码：0 已证明，1 未能证明，2 输入不可用。") { Key, AsJson, Language };
-
-        var proofs = new Argument<FileInfo[]>("proof") { Arity = ArgumentArity.OneOrMore, Description = "Row proofs: .json, or .ndjson with one a line. 行证明文件。" };
-        var row = new Command("row", "Prove that rows were committed to the ledger. 证明若干行已写入账本。") { proofs };
-        row.SetAction((parse, cancel) => ReportAsync(parse, output, key => RowsAsync(parse.GetValue(proofs)!, key, cancel)));
-
-        var receipts = new Argument<FileInfo[]>("receipt") { Arity = ArgumentArity.OneOrMore, Description = "Receipts of contributions. 提交回执文件。" };
-        var receipt = new Command("receipt", "Prove that a contribution was committed to the ledger. 证明一次提交已写入账本。") { receipts };
-        receipt.SetAction((parse, cancel) => ReportAsync(parse, output, key => ReceiptsAsync(parse.GetValue(receipts)!, key, cancel)));
-
-        var place = new Argument<string>("log") { Description = "The log's directory or URL prefix. 账本目录或网址前缀。" };
-        var from = new Option<FileInfo?>("--from") { Description = "An older signed checkpoint the log must extend. 旧检查点，账本须为其延续。" };
-        var log = new Command("log", "Recompute a whole log from its entries. 由条目重算整个账本。") { place, from };
-        log.SetAction((parse, cancel) => ReportAsync(parse, output, key => LogAsync(parse.GetValue(place)!, parse.GetValue(from), key, cancel)));
-        root.Add(row);
-        root.Add(log);
-        root.Add(receipt);
+            + "核验共治节点给出的证明，只信任账本公钥。退出码：0 已证明，1 未能证明，2 输入不可用。");
+        AddTo(root);
 
         var parsed = root.Parse(args);
         var exit = await parsed.InvokeAsync(new InvocationConfiguration { Output = output, Error = error });
         return parsed.Errors.Count > 0 ? (int)Outcome.Unusable : exit;
     }
 
-    private static async Task<int> ReportAsync(ParseResult parse, TextWriter output, Func<NoteVerifier, IAsyncEnumerable<(string Name, Verdict Verdict)>> check)
+    /// <summary>Gives a command the three checks and their options: gongzhi-verify itself, and <c>gongzhi verify</c>, are the same code.</summary>
+    public static void AddTo(Command root)
     {
-        var chinese = IsChinese(parse.GetValue(Language));
+        var common = new Common();
+        root.Add(common.Key);
+        root.Add(common.AsJson);
+        root.Add(common.Language);
+
+        var proofs = new Argument<FileInfo[]>("proof") { Arity = ArgumentArity.OneOrMore, Description = "Row proofs: .json, or .ndjson with one a line. 行证明文件。" };
+        var row = new Command("row", "Prove that rows were committed to the ledger. 证明若干行已写入账本。") { proofs };
+        row.SetAction((parse, cancel) => ReportAsync(parse, common, key => RowsAsync(parse.GetValue(proofs)!, key, cancel)));
+
+        var receipts = new Argument<FileInfo[]>("receipt") { Arity = ArgumentArity.OneOrMore, Description = "Receipts of contributions. 提交回执文件。" };
+        var receipt = new Command("receipt", "Prove that a contribution was committed to the ledger. 证明一次提交已写入账本。") { receipts };
+        receipt.SetAction((parse, cancel) => ReportAsync(parse, common, key => ReceiptsAsync(parse.GetValue(receipts)!, key, cancel)));
+
+        var place = new Argument<string>("log") { Description = "The log's directory or URL prefix. 账本目录或网址前缀。" };
+        var from = new Option<FileInfo?>("--from") { Description = "An older signed checkpoint the log must extend. 旧检查点，账本须为其延续。" };
+        var log = new Command("log", "Recompute a whole log from its entries. 由条目重算整个账本。") { place, from };
+        log.SetAction((parse, cancel) => ReportAsync(parse, common, key => LogAsync(parse.GetValue(place)!, parse.GetValue(from), key, cancel)));
+        root.Add(row);
+        root.Add(log);
+        root.Add(receipt);
+    }
+
+    private static async Task<int> ReportAsync(ParseResult parse, Common common, Func<NoteVerifier, IAsyncEnumerable<(string Name, Verdict Verdict)>> check)
+    {
+        var output = parse.InvocationConfiguration.Output;
+        var chinese = TerminalLanguage.IsChinese(parse.GetValue(common.Language));
         var worst = Outcome.Proven;
-        await foreach (var (name, verdict) in WithKeyAsync(parse.GetValue(Key)!, check))
+        await foreach (var (name, verdict) in WithKeyAsync(parse.GetValue(common.Key)!, check))
         {
             // Tampering weighs more than a file that could not be read.
             if (verdict.Outcome == Outcome.NotProven || worst == Outcome.Proven) worst = verdict.Outcome;
-            await output.WriteLineAsync(parse.GetValue(AsJson)
+            await output.WriteLineAsync(parse.GetValue(common.AsJson)
                 ? JsonSerializer.Serialize(new { name, outcome = verdict.Outcome.ToString(), code = verdict.Code, sentence = verdict.In(chinese), facts = verdict.Facts }, Json)
                 : Printable($"{name}: {verdict.In(chinese)}"));
         }
@@ -70,16 +86,6 @@ public static class Doors
 
     // A hostile proof may name a dataset in escape sequences; they are not for this terminal.
     private static string Printable(string text) => string.Concat(text.Select(c => char.IsControl(c) ? '\uFFFD' : c));
-
-    private static bool IsChinese(string? language)
-    {
-        foreach (var variable in (ReadOnlySpan<string>)["LC_ALL", "LC_MESSAGES", "LANG"])
-        {
-            if (!string.IsNullOrEmpty(language)) break;
-            language = Environment.GetEnvironmentVariable(variable);
-        }
-        return language?.StartsWith("zh", StringComparison.OrdinalIgnoreCase) ?? false;
-    }
 
     private static async IAsyncEnumerable<(string, Verdict)> WithKeyAsync(FileInfo file, Func<NoteVerifier, IAsyncEnumerable<(string, Verdict)>> check)
     {

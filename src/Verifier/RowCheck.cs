@@ -36,7 +36,7 @@ public static class RowCheck
             {
                 ["dataset"] = row.Dataset, ["schemaVersion"] = row.SchemaVersion, ["record"] = row.RecordId.ToString(),
                 ["ordinal"] = row.Ordinal, ["batch"] = entry.Batch.ToString(), ["rows"] = entry.RowCount,
-                ["eventTimeMicroseconds"] = row.EventTimeMicroseconds, ["place"] = row.Place, ["supersedes"] = row.Supersedes?.ToString(),
+                ["fields"] = row.Fields, ["eventTimeMicroseconds"] = row.EventTimeMicroseconds, ["place"] = row.Place, ["supersedes"] = row.Supersedes?.ToString(),
                 ["entryIndex"] = tlog.Index, ["origin"] = checkpoint.Origin, ["treeSize"] = checkpoint.Size,
             },
         };

@@ -1,4 +1,7 @@
 using System.Text.Json;
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.Text.RegularExpressions;
 using CsCheck;
 using Gongzhi.Node.Cli;
 
@@ -106,5 +109,62 @@ public sealed class CommandLineTests
         Assert.Equal(ExitCode.Refused, exit);
         exit = await GongzhiCommand.Create().Parse(["query", "--dataset", "d", "--purpose", "p", "--where", "a ==", "--url", node.Address.ToString(), "--client", $"{TestNode.Client}:{TestNode.Secret}"]).InvokeAsync();
         Assert.Equal(ExitCode.Usage, exit);
+    }
+
+    /// <summary>docs/guide/command-line.md has a section for each verb, and in it each option the verb takes; a verb says what it does and shows how.</summary>
+    [Fact]
+    public void Every_verb_and_option_is_documented()
+    {
+        var page = File.ReadAllText(Path.Combine(Repository(), "docs", "guide", "command-line.md"));
+        var sections = Regex.Split(page, "^#{2,3} ", RegexOptions.Multiline).Skip(1).Select(s => s.Split('\n', 2)).ToDictionary(s => s[0].Trim(), s => s[1]);
+        var (verbs, missing) = (0, new List<string>());
+        foreach (var command in GongzhiCommand.Create().Subcommands)
+            Look(command, "");
+        Assert.Empty(missing);
+        Assert.True(verbs > 25, $"Only {verbs} verbs were looked at.");
+
+        void Look(Command command, string above)
+        {
+            verbs++;
+            var path = (above + " " + command.Name).TrimStart();
+            if (string.IsNullOrWhiteSpace(command.Description))
+                missing.Add(path + " says nothing of itself");
+            if (command is Verb { Examples.Count: 0 } && command.Subcommands.Count == 0)
+                missing.Add(path + " shows no example");
+            if (!sections.TryGetValue(path, out var section))
+                missing.Add(path + " has no section");
+            else
+                missing.AddRange(command.Options.Where(o => o is not HelpOption && !Regex.IsMatch(section, $"`{o.Name}`")).Select(o => $"{path} {o.Name}"));
+            foreach (var below in command.Subcommands)
+                Look(below, path);
+        }
+    }
+
+    [Fact]
+    public void Every_example_of_the_help_is_a_command_line_that_parses()
+    {
+        var examples = 0;
+        foreach (var verb in All(GongzhiCommand.Create()).OfType<Verb>())
+        {
+            foreach (var example in verb.Examples)
+            {
+                // As a shell cuts it: quotes, and what comes before a redirection.
+                var words = System.CommandLine.Parsing.CommandLineParser.SplitCommandLine(example.Replace('\'', '"').Split(" > ")[0].Split(" < ")[0]).ToArray();
+                var parsed = GongzhiCommand.Create().Parse(words);
+                Assert.True(parsed.Errors.Count == 0, $"{example}: {string.Join(' ', parsed.Errors.Select(e => e.Message))}");
+                examples++;
+            }
+        }
+        Assert.True(examples > 20, $"Only {examples} examples.");
+
+        static IEnumerable<Command> All(Command command) => command.Subcommands.SelectMany(All).Prepend(command);
+    }
+
+    private static string Repository()
+    {
+        var directory = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(directory, "Gongzhi.slnx")))
+            directory = Path.GetDirectoryName(directory) ?? throw new DirectoryNotFoundException("The tests run outside the repository.");
+        return directory;
     }
 }

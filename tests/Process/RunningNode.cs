@@ -12,6 +12,9 @@ internal sealed class RunningNode : IDisposable
     private const string Secret = "a-long-client-secret";
     private const int SaidMax = 200;
 
+    /// <summary>The client that may do everything, as the command line takes it.</summary>
+    public const string Client = "boot:" + Secret;
+
     private readonly System.Diagnostics.Process _process;
     private readonly ConcurrentQueue<string> _said = new();
 
@@ -63,7 +66,7 @@ internal sealed class RunningNode : IDisposable
     public static RunningNode Spawn(string data, params (string Name, string Value)[] settings)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (var argument in new[] { Path.Combine(AppContext.BaseDirectory, "gongzhi.dll"), "serve", "--data", data, "--urls", "http://127.0.0.1:0", "--bootstrap-client", "boot:" + Secret })
+        foreach (var argument in new[] { Path.Combine(AppContext.BaseDirectory, "gongzhi.dll"), "serve", "--data", data, "--urls", "http://127.0.0.1:0", "--bootstrap-client", Client })
             start.ArgumentList.Add(argument);
         // A restart asks for a token at once, many times over.
         start.Environment["GONGZHI__TokensPerMinute"] = "0";

@@ -41,44 +41,18 @@ public static class NodeDatabase
             .AddInterceptors(new Audit.AuditInterceptor(), new Audit.BypassGuard())
             .ReplaceService<IModelCacheKeyFactory, PartsModelCacheKeyFactory>();
 
-    /// <summary>
-    /// Brings the schema to what this program needs: creates tables, indexes and columns that are missing, never drops one. The
-    /// version of the plain-SQL part is in <c>PRAGMA user_version</c>; a database from a newer program is refused.
-    /// </summary>
-    public static void Prepare(World world, NodeDb db, IEnumerable<IHotSchema> hotSchemas)
+    /// <summary>Makes the schema on an empty disk, or brings an older one to what this program needs; see <see cref="SchemaUpgrade"/>.</summary>
+    /// <exception cref="SchemaException">A newer program wrote it, or there is no way from what it is.</exception>
+    public static void Prepare(World world, NodeDb db, IEnumerable<IHotSchema> hotSchemas) =>
+        PrepareWith(world, db, hotSchemas, SchemaUpgrade.Steps, SchemaUpgrade.Steps.Count == 0 ? SchemaUpgrade.FirstVersion : SchemaUpgrade.Steps[^1].To);
+
+    internal static void PrepareWith(World world, NodeDb db, IEnumerable<IHotSchema> hotSchemas, IEnumerable<SchemaStep> steps, int latest)
     {
         Directory.CreateDirectory(world.DataDirectory);
+        var always = string.Join('\n', hotSchemas.Select(s => s.Sql).Prepend(Audit.AuditSchema.For(db.Model)));
+        var creator = (RelationalDatabaseCreator)db.GetService<IRelationalDatabaseCreator>();
         using var connection = OpenConnection(ConnectionString(world));
-        using var version = connection.CreateCommand();
-        version.CommandText = "PRAGMA user_version";
-        var found = Convert.ToInt32(version.ExecuteScalar(), System.Globalization.CultureInfo.InvariantCulture);
-        if (found > SchemaVersion)
-            throw new InvalidOperationException(
-                $"The database was written by a newer program (schema {found}, this program knows {SchemaVersion}). Start the newer program, or restore a backup.");
-        using var transaction = connection.BeginTransaction();
-        if (found == 0)
-        {
-            var creator = (RelationalDatabaseCreator)db.GetService<IRelationalDatabaseCreator>();
-            Execute(connection, transaction, creator.GenerateCreateScript());
-        }
-        Execute(connection, transaction, Audit.AuditSchema.For(db.Model));
-        foreach (var schema in hotSchemas)
-            Execute(connection, transaction, schema.Sql);
-        // Nothing is written when nothing is missing, so that a node starts on a full disk.
-        if (found != SchemaVersion)
-            Execute(connection, transaction, $"PRAGMA user_version={SchemaVersion}");
-        world.Durably("commit schema", transaction.Commit);
-    }
-
-    /// <summary>Raised with each change of the schema; the change itself goes into <see cref="Prepare"/>.</summary>
-    public const int SchemaVersion = 1;
-
-    private static void Execute(SqliteConnection connection, SqliteTransaction transaction, string sql)
-    {
-        using var command = connection.CreateCommand();
-        command.Transaction = transaction;
-        command.CommandText = sql;
-        command.ExecuteNonQuery();
+        SchemaUpgrade.Run(world, connection, creator.GenerateCreateScript() + '\n' + always, always, steps, latest);
     }
 }
 

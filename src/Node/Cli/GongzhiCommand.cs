@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 
 namespace Gongzhi.Node.Cli;
 
@@ -21,14 +22,39 @@ public static class ExitCode
 /// <summary>The command line: one verb a file.</summary>
 public static class GongzhiCommand
 {
-    public static RootCommand Create() => new(
-        "Gongzhi (共治): an open governance data node.\n" +
-        "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 unavailable (try again).")
+    public static RootCommand Create()
     {
-        ServeCommand.Create(),
-        ImportCommand.Create(),
-        QueryCommand.Create(),
-        QueryCommand.CreateExport(),
-        KeptLogin.Create(),
-    };
+        var root = new RootCommand(Say.In(
+            "Gongzhi (共治): an open governance data node.\nExit codes: 0 done, 1 refused, 2 wrong usage, 3 unavailable (try again).",
+            "共治：开放的治理数据节点。\n退出码：0 完成，1 被拒绝，2 用法有误，3 暂不可用（请重试）。"))
+        {
+            ServeCommand.Create(),
+            SampleCommand.Create(),
+            ImportCommand.Create(),
+            QueryCommand.Create(),
+            QueryCommand.CreateExport(),
+            VerifyCommand.Create(),
+            AdminCommand.Create(),
+            KeptLogin.Create(),
+        };
+        var help = root.Options.OfType<HelpOption>().Single();
+        help.Action = new HelpWithExamples((HelpAction)help.Action!);
+        return root;
+    }
+
+    /// <summary>Runs one command line. Wrong usage is said in a line on standard error, not in a page of help.</summary>
+    public static async Task<int> RunAsync(string[] args)
+    {
+        var parsed = Create().Parse(args);
+        if (parsed.Errors.Count > 0)
+        {
+            foreach (var message in parsed.Errors.Select(e => e.Message).Distinct())
+                await Console.Error.WriteLineAsync(message).ConfigureAwait(false);
+            var verb = string.Join(' ', parsed.CommandResult.Command.Parents.OfType<Verb>().Select(v => v.Name).Append(parsed.CommandResult.Command is Verb own ? own.Name : ""));
+            await Console.Error.WriteLineAsync(Say.In($"See: gongzhi {verb} --help", $"参见：gongzhi {verb} --help").Replace("  ", " ", StringComparison.Ordinal)).ConfigureAwait(false);
+            return ExitCode.Usage;
+        }
+        // A node that is told to stop finishes what it accepted: its own limit is 30 s, and this must not cut it short.
+        return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(40) }).ConfigureAwait(false);
+    }
 }

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Net.Http.Headers;
 using System.Security.Cryptography;
 using System.Text.Json;
-using Spectre.Console;
 
 namespace Gongzhi.Node.Cli;
 
@@ -16,32 +15,41 @@ internal static class ImportCommand
         [".jsonl"] = "application/x-ndjson",
         [".json"] = "application/json",
         [".parquet"] = "application/vnd.apache.parquet",
-        [".arrow"] = "application/vnd.apache.arrow.stream",
+        [".arrow"] = "application/vnd.apache.arrow.file",
+        [".feather"] = "application/vnd.apache.arrow.file",
         [".arrows"] = "application/vnd.apache.arrow.stream",
         [".xlsx"] = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        [".xls"] = "application/vnd.ms-excel",
     };
 
     public static Command Create()
     {
-        var file = new Argument<string>("FILE") { Description = "CSV, NDJSON, Parquet, Arrow stream or xlsx, by its extension; - for standard input." };
-        var dataset = new Option<string>("--dataset") { Description = "Dataset to contribute to.", Required = true };
-        var mode = new Option<string>("--mode") { Description = "all: refuse the file if any row is wrong; partial: take the good rows.", DefaultValueFactory = _ => "all" };
+        var file = new Argument<string>("FILE") { Description = Say.In("CSV, NDJSON, JSON, Parquet, Arrow, xlsx or xls, each also as .gz; - for standard input.", "CSV、NDJSON、JSON、Parquet、Arrow、xlsx 或 xls，均可为 .gz；- 表示标准输入。") };
+        var dataset = new Option<string>("--dataset") { Description = Say.In("Dataset to contribute to.", "报送到的数据集。"), Required = true };
+        var mode = new Option<string>("--mode") { Description = Say.In("all: refuse the file if any row is wrong; partial: take the good rows.", "all：有一行不合格则整个文件不接收；partial：接收合格的行。"), DefaultValueFactory = _ => "all" };
         mode.AcceptOnlyFromAmong("all", "partial");
-        var wait = new Option<bool>("--wait") { Description = "Wait until the contribution stands in the ledger." };
-        var type = new Option<string?>("--type") { Description = "Content type, if the extension does not tell." };
-        var key = new Option<string?>("--key") { Description = "Idempotency key: repeating a command with the same key contributes once." };
-        var json = new Option<bool>("--json") { Description = "Print the receipt, or the problem, as JSON." };
+        var wait = new Option<bool>("--wait") { Description = Say.In("Wait until the contribution stands in the ledger.", "等到本次报送写入存证日志后再返回。") };
+        var type = new Option<string?>("--type") { Description = Say.In("Content type, if the extension does not tell.", "内容类型，扩展名说明不了时给出。") };
+        var key = new Option<string?>("--key") { Description = Say.In("Idempotency key: repeating a command with the same key contributes once.", "幂等键：用同一键重复执行，只报送一次。") };
+        var json = new Option<bool>("--json") { Description = Say.In("Print the receipt, or the problem, as JSON.", "以 JSON 输出回执或错误。") };
         var (url, client) = (NodeClient.UrlOption(), NodeClient.ClientOption());
-        var command = new Command("import", "Contribute a file of records to a dataset.") { file, dataset, mode, wait, type, key, json, url, client };
+        var command = new Verb("import", "Contribute a file of records to a dataset.", "向数据集报送一个数据文件。",
+            "import trees.csv --dataset trees --wait",
+            "import trees.csv --dataset trees --mode partial --json > receipt.json",
+            "import - --type text/csv --dataset trees --key 2026-11-23 < trees.csv")
+        {
+            file, dataset, mode, wait, type, key, json, url, client,
+        };
         command.SetAction((parsed, cancel) => NodeClient.RunAsync(async () =>
         {
             var path = parsed.GetValue(file)!;
-            var contentType = parsed.GetValue(type) ?? ContentTypes.GetValueOrDefault(Path.GetExtension(path))
-                ?? throw new CliException(ExitCode.Usage, $"The extension of {path} does not tell what it holds; give --type.");
+            var plain = path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? path[..^3] : path;
+            var contentType = parsed.GetValue(type) ?? ContentTypes.GetValueOrDefault(Path.GetExtension(plain))
+                ?? throw new CliException(ExitCode.Usage, Say.In($"The extension of {path} does not tell what it holds; give --type.", $"从 {path} 的扩展名看不出内容类型，请给出 --type。"));
             if (!MediaTypeHeaderValue.TryParse(contentType, out var media))
-                throw new CliException(ExitCode.Usage, $"{contentType} is not a content type.");
+                throw new CliException(ExitCode.Usage, Say.In($"{contentType} is not a content type.", $"{contentType} 不是内容类型。"));
             if (path != "-" && !File.Exists(path))
-                throw new CliException(ExitCode.Usage, $"There is no file {path}.");
+                throw new CliException(ExitCode.Usage, Say.In($"There is no file {path}.", $"没有文件 {path}。"));
             using var node = await NodeClient.SignInAsync(parsed.GetValue(url)!, parsed.GetValue(client), cancel).ConfigureAwait(false);
             var target = $"api/v1/datasets/{Uri.EscapeDataString(parsed.GetValue(dataset)!)}/records?mode={parsed.GetValue(mode)}"
                 + (parsed.GetValue(wait) ? "&wait=proof" : "");
@@ -62,20 +70,8 @@ internal static class ImportCommand
         NodeClient node, HttpRequestMessage request, Stream stream, MediaTypeHeaderValue media, bool json, CancellationToken cancel)
     {
         HttpResponseMessage? response = null;
-        if (stream.CanSeek && !Console.IsErrorRedirected && !json)
-        {
-            var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
-            await console.Progress().Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new DownloadedColumn(), new TransferSpeedColumn())
-                .StartAsync(async progress =>
-                {
-                    var task = progress.AddTask("Sending", maxValue: Math.Max(1, stream.Length));
-                    response = await PostAsync(new CountingStream(stream, n => task.Increment(n))).ConfigureAwait(false);
-                }).ConfigureAwait(false);
-        }
-        else
-        {
-            response = await PostAsync(stream).ConfigureAwait(false);
-        }
+        await TerminalProgress.BytesAsync(Say.In("Sending", "正在发送"), stream.CanSeek ? stream.Length : null, json,
+            async sent => response = await PostAsync(TerminalProgress.Shown(json) ? new CountingStream(stream, sent) : stream).ConfigureAwait(false)).ConfigureAwait(false);
         using (response)
         {
             if (!response!.IsSuccessStatusCode)
@@ -96,40 +92,12 @@ internal static class ImportCommand
     {
         using var document = JsonDocument.Parse(receipt);
         var root = document.RootElement;
-        var lines = $"Accepted {root.GetProperty("accepted")}, rejected {root.GetProperty("rejected")}. Receipt {root.GetProperty("receipt")}";
+        var (accepted, rejected, number) = (root.GetProperty("accepted"), root.GetProperty("rejected"), root.GetProperty("receipt"));
+        var lines = Say.In($"Accepted {accepted}, rejected {rejected}. Receipt {number}", $"接收 {accepted} 行，拒绝 {rejected} 行。回执 {number}");
         if (root.TryGetProperty("entry", out var entry) && entry.ValueKind == JsonValueKind.Object)
-            lines += $", ledger entry {entry.GetProperty("index")}";
+            lines += Say.In($", ledger entry {entry.GetProperty("index")}", $"，存证日志条目 {entry.GetProperty("index")}");
         if (root.TryGetProperty("rejects", out var rejects) && rejects.ValueKind == JsonValueKind.String)
-            lines += Environment.NewLine + "Rejected rows: " + rejects.GetString();
+            lines += Environment.NewLine + Say.In("Rejected rows: ", "被拒绝的行：") + rejects.GetString();
         return lines;
-    }
-
-    /// <summary>Tells how many bytes went through; owns nothing.</summary>
-    private sealed class CountingStream(Stream inner, Action<int> count) : Stream
-    {
-        public override bool CanRead => true;
-        public override bool CanSeek => false;
-        public override bool CanWrite => false;
-        public override long Length => throw new NotSupportedException();
-        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-
-        public override int Read(byte[] buffer, int offset, int count1)
-        {
-            var n = inner.Read(buffer, offset, count1);
-            count(n);
-            return n;
-        }
-
-        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
-        {
-            var n = await inner.ReadAsync(buffer, cancellationToken).ConfigureAwait(false);
-            count(n);
-            return n;
-        }
-
-        public override void Flush() { }
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-        public override void SetLength(long value) => throw new NotSupportedException();
-        public override void Write(byte[] buffer, int offset, int count1) => throw new NotSupportedException();
     }
 }

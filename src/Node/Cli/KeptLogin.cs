@@ -13,7 +13,7 @@ internal static class KeptLogin
     public static Command Create()
     {
         var url = NodeClient.UrlOption();
-        var command = new Command("login", "Sign in through a browser; later commands then act for you.") { url };
+        var command = new Verb("login", "Sign in through a browser; later commands then act for you.", "通过浏览器登录，之后的命令以您的身份执行。", "login", "login --url https://data.example.org") { url };
         command.SetAction((parsed, cancel) => NodeClient.RunAsync(() => LoginAsync(parsed.GetValue(url)!, cancel)));
         return command;
     }
@@ -32,7 +32,7 @@ internal static class KeptLogin
             ["refresh_token"] = refresh,
         }, cancel).ConfigureAwait(false);
         if (!ok)
-            throw new CliException(ExitCode.Refused, "The login has ended; run gongzhi login again.");
+            throw new CliException(ExitCode.Refused, Say.In("The login has ended; run gongzhi login again.", "登录已失效，请重新运行 gongzhi login。"));
         Keep(path, body);
         return body.GetProperty("access_token").GetString();
     }
@@ -46,9 +46,9 @@ internal static class KeptLogin
             ["scope"] = "offline_access",
         }, cancel).ConfigureAwait(false);
         if (!ok)
-            throw new CliException(ExitCode.Refused, "The node does not offer signing in from a command line.");
+            throw new CliException(ExitCode.Refused, Say.In("The node does not offer signing in from a command line.", "该节点不支持从命令行登录。"));
         var page = start.TryGetProperty("verification_uri_complete", out var whole) ? whole.GetString() : start.GetProperty("verification_uri").GetString();
-        await Console.Error.WriteLineAsync($"Open {page} and allow the code {start.GetProperty("user_code").GetString()}").ConfigureAwait(false);
+        await Console.Error.WriteLineAsync(Say.In($"Open {page} and allow the code {start.GetProperty("user_code")}", $"打开 {page} 并确认代码 {start.GetProperty("user_code")}")).ConfigureAwait(false);
         var wait = TimeSpan.FromSeconds(start.TryGetProperty("interval", out var interval) ? Math.Clamp(interval.GetInt32(), 1, 60) : 5);
         while (true)
         {
@@ -62,7 +62,7 @@ internal static class KeptLogin
             if (done)
             {
                 Keep(PathFor(node.Url), body);
-                await Console.Error.WriteLineAsync("Signed in.").ConfigureAwait(false);
+                await Console.Error.WriteLineAsync(Say.In("Signed in.", "已登录。")).ConfigureAwait(false);
                 return ExitCode.Ok;
             }
             switch (body.GetProperty("error").GetString())
@@ -73,7 +73,7 @@ internal static class KeptLogin
                     wait += TimeSpan.FromSeconds(5);
                     break;
                 default:
-                    throw new CliException(ExitCode.Refused, "Signing in was refused or took too long.");
+                    throw new CliException(ExitCode.Refused, Say.In("Signing in was refused or took too long.", "登录被拒绝或超时。"));
             }
         }
     }

@@ -31,24 +31,24 @@ internal sealed class NodeClient : IDisposable
             // Uploads and downloads take as long as they take; the node has its own limits.
             Timeout = Timeout.InfiniteTimeSpan,
         };
-        _http.DefaultRequestHeaders.AcceptLanguage.ParseAdd(CultureInfo.CurrentUICulture.Name is { Length: > 0 } name ? name : "en");
+        _http.DefaultRequestHeaders.AcceptLanguage.ParseAdd(Say.In("en", "zh-CN"));
     }
 
     public static Option<string> UrlOption() => new("--url")
     {
-        Description = $"Address of the node (default: {UrlDefault}, or the environment variable GONGZHI_URL).",
+        Description = Say.In($"Address of the node (default: {UrlDefault}, or the environment variable GONGZHI_URL).", $"节点地址（默认 {UrlDefault}，或环境变量 GONGZHI_URL）。"),
         DefaultValueFactory = _ => Environment.GetEnvironmentVariable("GONGZHI_URL") ?? UrlDefault,
     };
 
     public static Option<string?> ClientOption() => new("--client")
     {
-        Description = "ID:SECRET of a client (default: the environment variable GONGZHI_CLIENT, then the token kept by gongzhi login).",
+        Description = Say.In("ID:SECRET of a client (default: the environment variable GONGZHI_CLIENT, then the token kept by gongzhi login).", "客户端 ID:密钥（默认取环境变量 GONGZHI_CLIENT，其次是 gongzhi login 保存的登录）。"),
     };
 
     public static Uri Address(string url) =>
         Uri.TryCreate(url, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https"
             ? new Uri(uri.AbsoluteUri.TrimEnd('/') + "/")
-            : throw new CliException(ExitCode.Usage, $"{url} is not an http or https address.");
+            : throw new CliException(ExitCode.Usage, Say.In($"{url} is not an http or https address.", $"{url} 不是 http 或 https 地址。"));
 
     /// <summary>Runs a verb and turns what can be expected to go wrong into one line and an exit code.</summary>
     public static async Task<int> RunAsync(Func<Task<int>> verb)
@@ -67,9 +67,14 @@ internal sealed class NodeClient : IDisposable
             await Console.Error.WriteLineAsync("--where: " + e.Message).ConfigureAwait(false);
             return ExitCode.Usage;
         }
+        catch (Hosting.StartRefusedException e)
+        {
+            await Console.Error.WriteLineAsync(e.Message).ConfigureAwait(false);
+            return ExitCode.Refused;
+        }
         catch (HttpRequestException e)
         {
-            await Console.Error.WriteLineAsync("The node cannot be reached: " + e.Message).ConfigureAwait(false);
+            await Console.Error.WriteLineAsync(Say.In("The node cannot be reached: ", "连不上节点：") + e.Message).ConfigureAwait(false);
             return ExitCode.Unavailable;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -79,12 +84,12 @@ internal sealed class NodeClient : IDisposable
         }
         catch (JsonException)
         {
-            await Console.Error.WriteLineAsync("The node gave an answer this program does not understand.").ConfigureAwait(false);
+            await Console.Error.WriteLineAsync(Say.In("The node gave an answer this program does not understand.", "节点的回答本程序无法理解。")).ConfigureAwait(false);
             return ExitCode.Unavailable;
         }
         catch (OperationCanceledException)
         {
-            await Console.Error.WriteLineAsync("Cancelled.").ConfigureAwait(false);
+            await Console.Error.WriteLineAsync(Say.In("Cancelled.", "已取消。")).ConfigureAwait(false);
             return ExitCode.Refused;
         }
     }
@@ -97,7 +102,7 @@ internal sealed class NodeClient : IDisposable
             var pair = client ?? Environment.GetEnvironmentVariable("GONGZHI_CLIENT");
             var token = pair is null
                 ? await KeptLogin.TokenAsync(node, cancel).ConfigureAwait(false)
-                    ?? throw new CliException(ExitCode.Usage, "No account: give --client ID:SECRET, set GONGZHI_CLIENT, or run gongzhi login.")
+                    ?? throw new CliException(ExitCode.Usage, Say.In("No account: give --client ID:SECRET, set GONGZHI_CLIENT, or run gongzhi login.", "没有账号：请给出 --client ID:密钥，设置 GONGZHI_CLIENT，或运行 gongzhi login。"))
                 : await node.ClientTokenAsync(pair, cancel).ConfigureAwait(false);
             node._http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
             return node;
@@ -123,7 +128,7 @@ internal sealed class NodeClient : IDisposable
         using var response = await _http.PostAsync(new Uri(path, UriKind.Relative), content, cancel).ConfigureAwait(false);
         var text = await ReadLimitedAsync(response, cancel).ConfigureAwait(false);
         if (response.StatusCode is System.Net.HttpStatusCode.ServiceUnavailable or System.Net.HttpStatusCode.TooManyRequests)
-            throw new CliException(ExitCode.Unavailable, "The node is busy; try again shortly.");
+            throw new CliException(ExitCode.Unavailable, Say.In("The node is busy; try again shortly.", "节点繁忙，请稍后再试。"));
         using var document = JsonDocument.Parse(text);
         return (response.IsSuccessStatusCode, document.RootElement.Clone());
     }
@@ -143,15 +148,15 @@ internal sealed class NodeClient : IDisposable
         }
         catch (JsonException)
         {
-            return new CliException(exit, string.Create(CultureInfo.InvariantCulture, $"The node answered {status} {response.ReasonPhrase}."));
+            return new CliException(exit, Say.In($"The node answered {status} {response.ReasonPhrase}.", $"节点回答 {status} {response.ReasonPhrase}。"));
         }
     }
 
     internal static string Describe(JsonElement problem, int status)
     {
         if (problem.ValueKind != JsonValueKind.Object)
-            return string.Create(CultureInfo.InvariantCulture, $"The node answered {status}.");
-        var lines = new List<string> { $"{Text(problem, "detail") ?? Text(problem, "title") ?? "Refused."} ({Text(problem, "code") ?? status.ToString(CultureInfo.InvariantCulture)})" };
+            return Say.In($"The node answered {status}.", $"节点回答 {status}。");
+        var lines = new List<string> { $"{Text(problem, "detail") ?? Text(problem, "title") ?? Say.In("Refused.", "被拒绝。")} ({Text(problem, "code") ?? status.ToString(CultureInfo.InvariantCulture)})" };
         if (problem.TryGetProperty("why", out var why) && why.ValueKind is JsonValueKind.String or JsonValueKind.Array)
             lines.Add(why.ToString());
         if (problem.TryGetProperty("errors", out var errors) && errors.ValueKind == JsonValueKind.Array)
@@ -160,10 +165,10 @@ internal sealed class NodeClient : IDisposable
             {
                 var row = error.TryGetProperty("row", out var number) ? number.ToString() : "?";
                 var field = Text(error, "field");
-                lines.Add($"row {row}{(field is null ? "" : ", " + field)}: {Text(error, "message") ?? Text(error, "code")}");
+                lines.Add($"{Say.In("row", "行")} {row}{(field is null ? "" : ", " + field)}: {Text(error, "message") ?? Text(error, "code")}");
             }
             if (problem.TryGetProperty("errorCount", out var count) && count.TryGetInt64(out var all) && all > lines.Count - 1)
-                lines.Add(string.Create(CultureInfo.InvariantCulture, $"… {all} errors in all"));
+                lines.Add(Say.In($"… {all} errors in all", $"…… 共 {all} 处错误"));
         }
         return string.Join(Environment.NewLine, lines);
     }
@@ -174,7 +179,7 @@ internal sealed class NodeClient : IDisposable
     {
         var colon = pair.IndexOf(':', StringComparison.Ordinal);
         if (colon < 1)
-            throw new CliException(ExitCode.Usage, "--client must be ID:SECRET.");
+            throw new CliException(ExitCode.Usage, Say.In("--client must be ID:SECRET.", "--client 应为 ID:密钥。"));
         var (ok, body) = await FormAsync("connect/token", new Dictionary<string, string>
         {
             ["grant_type"] = "client_credentials",
@@ -182,7 +187,7 @@ internal sealed class NodeClient : IDisposable
             ["client_secret"] = pair[(colon + 1)..],
         }, cancel).ConfigureAwait(false);
         return ok ? body.GetProperty("access_token").GetString()!
-            : throw new CliException(ExitCode.Refused, $"The node does not accept the client {pair[..colon]} ({Text(body, "error")}).");
+            : throw new CliException(ExitCode.Refused, Say.In($"The node does not accept the client {pair[..colon]} ({Text(body, "error")}).", $"节点不接受客户端 {pair[..colon]}（{Text(body, "error")}）。"));
     }
 
     private static string? Text(JsonElement element, string name) =>

@@ -9,19 +9,23 @@ internal static class ServeCommand
 {
     public static Command Create()
     {
-        var config = new Option<string?>("--config") { Description = "JSON file with a section Gongzhi; see docs/contracts/configuration.md." };
-        var data = new Option<string?>("--data") { Description = "Directory that holds everything of this world (default: data)." };
-        var port = new Option<int?>("--port") { Description = "Listen on http://localhost:N." };
-        var urls = new Option<string?>("--urls") { Description = "Addresses to listen on, separated by semicolons (default: http://localhost:5080)." };
-        var world = new Option<string?>("--world") { Description = "Name of the world (default: main); fixed at the first start." };
-        var empty = new Option<bool>("--empty") { Description = "Print a one-time link for the first administrator while there is none." };
-        var client = new Option<string?>("--bootstrap-client") { Description = "ID:SECRET of a client that may do everything, made on an empty node." };
-        var sample = new Option<bool>("--sample") { Description = "Fill an empty node with the made-up sample city and print accounts to look round with." };
-        var command = new Command("serve", "Run the node.") { config, data, port, urls, world, empty, client, sample };
+        var config = new Option<string?>("--config") { Description = Say.In("JSON file with a section Gongzhi; see docs/contracts/configuration.md.", "含 Gongzhi 一节的 JSON 文件，见 docs/contracts/configuration.md。") };
+        var data = new Option<string?>("--data") { Description = Say.In("Directory that holds everything of this world (default: data).", "存放该节点全部数据的目录（默认 data）。") };
+        var port = new Option<int?>("--port") { Description = Say.In("Listen on http://localhost:N.", "监听 http://localhost:N。") };
+        var urls = new Option<string?>("--urls") { Description = Say.In("Addresses to listen on, separated by semicolons (default: http://localhost:5080).", "监听地址，以分号分隔（默认 http://localhost:5080）。") };
+        var world = new Option<string?>("--world") { Description = Say.In("Name of the world (default: main); fixed at the first start.", "世界名（默认 main），首次启动时确定。") };
+        var empty = new Option<bool>("--empty") { Description = Say.In("Print a one-time link for the first administrator while there is none.", "还没有管理员时，打印创建首位管理员的一次性链接。") };
+        var client = new Option<string?>("--bootstrap-client") { Description = Say.In("ID:SECRET of a client that may do everything, made on an empty node.", "在空节点上创建的全权客户端，写作 ID:密钥。") };
+        var sample = new Option<bool>("--sample") { Description = Say.In("Fill an empty node with the made-up sample city and print accounts to look round with.", "用虚构的示例城市填充空节点，并打印可供浏览的账号。") };
+        var command = new Verb("serve", "Run the node until it is told to stop.", "运行节点，直到被要求停止。",
+            "serve --sample", "serve --empty --data /srv/gongzhi", "serve --data try --bootstrap-client demo:change-me-please --port 5081")
+        {
+            config, data, port, urls, world, empty, client, sample,
+        };
         port.Validators.Add(result =>
         {
             if (result.GetValueOrDefault<int?>() is < 0 or > 65_535)
-                result.AddError("--port must be between 0 and 65535.");
+                result.AddError(Say.In("--port must be between 0 and 65535.", "--port 须在 0 到 65535 之间。"));
         });
         command.SetAction(async (parsed, cancel) =>
         {
@@ -87,12 +91,10 @@ internal static class ServeCommand
 
     private static async Task SampleAsync(WebApplication app, string address, CancellationToken cancel)
     {
-        var accounts = await SampleLoader.LoadAsync(app.Services, _ => { }, cancel).ConfigureAwait(false);
+        var accounts = await SampleCommand.LoadAsync(app.Services, json: false, cancel).ConfigureAwait(false);
         if (accounts.Count == 0)
             return;
-        Console.WriteLine("\nThe sample city 云川省 is made up; nobody in it is real. Accounts to look round with (also in demo-accounts.json):");
-        foreach (var account in accounts)
-            Console.WriteLine($"  {account.Name,-12} {account.Password}   {account.Role} of {account.Unit}");
+        SampleCommand.PrintAccounts(accounts);
         Console.WriteLine($"""
 
             Three things to try:

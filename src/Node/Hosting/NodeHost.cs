@@ -198,7 +198,14 @@ public static partial class NodeHost
         await using (scope.ConfigureAwait(false))
         {
             var services = scope.ServiceProvider;
-            NodeDatabase.Prepare(services.GetRequiredService<World>(), services.GetRequiredService<NodeDb>(), services.GetServices<IHotSchema>());
+            try
+            {
+                NodeDatabase.Prepare(services.GetRequiredService<World>(), services.GetRequiredService<NodeDb>(), services.GetServices<IHotSchema>());
+            }
+            catch (SchemaException e)
+            {
+                throw new StartRefusedException(e.Message);
+            }
             await BootstrapClient.PrepareAsync(services, options, cancel).ConfigureAwait(false);
         }
     }

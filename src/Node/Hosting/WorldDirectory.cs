@@ -46,6 +46,11 @@ public sealed class WorldDirectory : IDisposable
 
     public void Dispose() => _lock.Dispose();
 
+    /// <summary>The name and kind a directory was made with, or null when no node was ever started on it.</summary>
+    public static (string Name, string Kind)? Made(string data) =>
+        Path.Combine(data, "world.json") is var path && File.Exists(path) && JsonSerializer.Deserialize<WorldFile>(File.ReadAllBytes(path)) is { } found
+            ? (found.Name, found.Kind) : null;
+
     private static World Identify(NodeOptions options, string root)
     {
         var path = Path.Combine(root, "world.json");

@@ -1,0 +1,125 @@
+using System.CommandLine;
+using System.Security.Cryptography;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Gongzhi.Core.Audit;
+using Gongzhi.Core.Parties;
+using Gongzhi.Core.Storage;
+using Gongzhi.Node.Hosting;
+using Gongzhi.Node.Tokens;
+using OpenIddict.Abstractions;
+using static OpenIddict.Abstractions.OpenIddictConstants;
+
+namespace Gongzhi.Node.Cli;
+
+/// <summary>
+/// <c>gongzhi admin client</c>: programs that sign in with an id and a secret, made on the data directory of a stopped node. A client has no role
+/// until a security administrator gives its party one.
+/// </summary>
+internal static partial class ClientVerbs
+{
+    /// <summary>The author of what is done on a stopped node: whoever holds the data directory.</summary>
+    internal const string Operator = "operator";
+
+    public static Command Create(AdminCall call) => new Verb("client", "Programs that sign in with an id and a secret; on a stopped node.", "以编号和密钥登录的程序；在停止的节点上操作。")
+    {
+        CreateOne(call), List(call), Disable(call),
+    };
+
+    private static Verb CreateOne(AdminCall call)
+    {
+        var (id, data) = (Id(), Data());
+        var create = new Verb("create", "Create a client and print its secret, which is shown this once; then give its party client:ID a role.", "新建客户端并打印其密钥（仅此一次）；之后为其主体 client:ID 授予角色。",
+            "admin client create collector --data /srv/gongzhi") { id, data };
+        create.SetAction((parsed, cancel) => NodeClient.RunAsync(async () =>
+        {
+            var name = parsed.GetValue(id)!;
+            if (!Form().IsMatch(name))
+                throw new CliException(ExitCode.Usage, Say.In("A client's id is a lower-case letter, then up to 47 letters, digits and hyphens.", "客户端编号以小写字母开头，后接至多 47 个小写字母、数字或连字符。"));
+            var secret = RandomNumberGenerator.GetString("abcdefghjkmnpqrstuvwxyz23456789", 32);
+            await OnClientsAsync(parsed.GetValue(data)!, async (clients, services) =>
+            {
+                if (await clients.FindByClientIdAsync(name, cancel).ConfigureAwait(false) is not null)
+                    throw new CliException(ExitCode.Refused, Say.In($"There is a client {name} already.", $"已有客户端 {name}。"));
+                var party = "client:" + name;
+                await services.GetRequiredService<NodeWriter>().ChangeAsync((db, _) =>
+                {
+                    db.Audit = new AuditContext(Operator, services.GetRequiredService<TimeProvider>().GetUtcNow());
+                    if (db.Set<Party>().Find(party) is null)
+                        db.Add(new Party { Id = party, Kind = PartyKind.Client, DisplayName = name });
+                    return true;
+                }, cancel).ConfigureAwait(false);
+                var descriptor = new OpenIddictApplicationDescriptor
+                {
+                    ClientId = name, ClientSecret = secret, ClientType = ClientTypes.Confidential, ConsentType = ConsentTypes.Implicit, DisplayName = name,
+                    Permissions = { Permissions.Endpoints.Token, Permissions.GrantTypes.ClientCredentials },
+                };
+                descriptor.Properties[BootstrapClient.PartyProperty] = JsonSerializer.SerializeToElement(party);
+                await clients.CreateAsync(descriptor, cancel).ConfigureAwait(false);
+            }, cancel).ConfigureAwait(false);
+            Console.WriteLine(parsed.GetValue(call.Json) ? JsonSerializer.Serialize(new { id = name, secret, party = "client:" + name }) : $"{name}:{secret}");
+            return ExitCode.Ok;
+        }));
+        return create;
+    }
+
+    private static Verb List(AdminCall call)
+    {
+        var data = Data();
+        var list = new Verb("list", "List the clients: id, may sign in.", "列出客户端：编号、能否登录。", "admin client list --data /srv/gongzhi") { data };
+        list.SetAction((parsed, cancel) => NodeClient.RunAsync(async () =>
+        {
+            var found = new List<(string Id, bool Enabled)>();
+            await OnClientsAsync(parsed.GetValue(data)!, async (clients, _) =>
+            {
+                await foreach (var client in clients.ListAsync(cancellationToken: cancel).ConfigureAwait(false))
+                    found.Add(((await clients.GetClientIdAsync(client, cancel).ConfigureAwait(false))!, await clients.HasPermissionAsync(client, Permissions.Endpoints.Token, cancel).ConfigureAwait(false)));
+            }, cancel).ConfigureAwait(false);
+            found.Sort();
+            Console.WriteLine(parsed.GetValue(call.Json)
+                ? JsonSerializer.Serialize(new { clients = found.Select(c => new { id = c.Id, enabled = c.Enabled }) })
+                : string.Join(Environment.NewLine, found.Select(c => $"{c.Id}\t{c.Enabled}")));
+            return ExitCode.Ok;
+        }));
+        return list;
+    }
+
+    private static Verb Disable(AdminCall call)
+    {
+        var (id, data) = (Id(), Data());
+        var disable = new Verb("disable", "Stop a client from signing in, for good; access tokens it holds end within minutes.", "永久禁止客户端登录；其已有令牌在数分钟内失效。",
+            "admin client disable collector --data /srv/gongzhi") { id, data };
+        disable.SetAction((parsed, cancel) => NodeClient.RunAsync(async () =>
+        {
+            var name = parsed.GetValue(id)!;
+            await OnClientsAsync(parsed.GetValue(data)!, async (clients, _) =>
+            {
+                var client = await clients.FindByClientIdAsync(name, cancel).ConfigureAwait(false)
+                    ?? throw new CliException(ExitCode.Refused, Say.In($"There is no client {name}.", $"没有客户端 {name}。"));
+                var descriptor = new OpenIddictApplicationDescriptor();
+                await clients.PopulateAsync(descriptor, client, cancel).ConfigureAwait(false);
+                descriptor.Permissions.Clear();
+                await clients.UpdateAsync(client, descriptor, cancel).ConfigureAwait(false);
+            }, cancel).ConfigureAwait(false);
+            Console.WriteLine(parsed.GetValue(call.Json) ? JsonSerializer.Serialize(new { id = name, enabled = false }) : Say.In($"{name} can no longer sign in.", $"{name} 不能再登录。"));
+            return ExitCode.Ok;
+        }));
+        return disable;
+    }
+
+    private static Task<bool> OnClientsAsync(string data, Func<IOpenIddictApplicationManager, IServiceProvider, Task> work, CancellationToken cancel) =>
+        StoppedNode.RunAsync(StoppedNode.Existing(data), async services =>
+        {
+            var scope = services.CreateAsyncScope();
+            await using (scope.ConfigureAwait(false))
+                await work(scope.ServiceProvider.GetRequiredService<IOpenIddictApplicationManager>(), scope.ServiceProvider).ConfigureAwait(false);
+            return true;
+        }, cancel);
+
+    private static Argument<string> Id() => new("ID") { Description = Say.In("Id of the client.", "客户端编号。") };
+
+    internal static Option<string> Data() => new("--data") { Description = Say.In("Data directory of the node, which must be stopped.", "节点的数据目录，节点须已停止。"), Required = true };
+
+    [GeneratedRegex("^[a-z][a-z0-9-]{0,47}$", RegexOptions.NonBacktracking)]
+    private static partial Regex Form();
+}
