@@ -117,7 +117,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         private readonly Queue<Task<byte[]>> _leaves = new();
         private SegmentWriter? _writer;
         private RejectsFile? _rejects;
-        private long _writerRows, _rows, _rejectedRows, _errorCount;
+        private long _writerRows, _rows, _rowsRead, _rejectedRows, _errorCount;
         private bool _refused;
 
         public async Task<Result<IntakeReceipt>> ExecuteAsync(CancellationToken cancel)
@@ -205,6 +205,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         private void Count(Checked chunk)
         {
             _errorCount += chunk.Errors.Count;
+            _rowsRead += chunk.Chunk.Rows;
             _rejectedRows += chunk.Chunk.Rows - chunk.Rows.Rows;
             _errors.AddRange(chunk.Errors.Take(ErrorsListedMax - _errors.Count));
             if (chunk.Errors.Count == 0)
@@ -324,7 +325,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                     ? $"{_rejectedRows} rows are not valid, so nothing was kept."
                     : "No row is valid, so nothing was kept.") with
             {
-                Extensions = new Dictionary<string, object?> { ["errors"] = _errors, ["errorCount"] = _errorCount },
+                Extensions = new Dictionary<string, object?> { ["errors"] = _errors, ["errorCount"] = _errorCount, ["rowCount"] = _rowsRead, ["rejectedCount"] = _rejectedRows },
             };
         }
     }

@@ -1,5 +1,7 @@
 using Gongzhi.Core;
 using Gongzhi.Core.Parties;
+using Gongzhi.Core.Posture;
+using Gongzhi.Core.Territory;
 using Gongzhi.Node.Tokens;
 using Gongzhi.Node.Web;
 using Gongzhi.Ui;
@@ -43,13 +45,25 @@ internal static class Portal
         if (MayContribute(caller))
             nav.Add(new("/upload", PageText.Of("Nav.Upload")));
         nav.Add(new("/ledger", PageText.Of("Nav.Ledger")));
-        nav.Add(new("/docs/api", PageText.Of("Nav.Api")));
+        // The interface for programs is in the footer: few who come here are looking for it.
         shell.Nav = nav;
         shell.SignInHref = "/account/sign-in";
         shell.SignOutAction = "/account/sign-out";
         shell.ApiHref = "/docs/api";
+        var now = services.GetRequiredService<TimeProvider>().GetUtcNow();
+        if (services.GetRequiredService<Postures>().Standing(now).MaxBy(s => s.Level) is { Level: not Core.Posture.PostureLevel.Ordinary } state)
+        {
+            // The gravest of the node's areas colours every page; the band says where it holds.
+            shell.Posture = (Ui.PostureLevel)(int)state.Level;
+            shell.PostureArea = PlaceName(services.GetRequiredService<TerritoryStore>(), state.Area);
+        }
         shell.Drill = services.GetRequiredService<World>().Kind == WorldKind.Drill;
     }
+
+    public static string PlaceName(TerritoryStore territory, string? place) =>
+        string.IsNullOrEmpty(place) ? PageText.Of("Place.All")
+        : PlaceCode.TryParse(place, out var code) && territory.Index.TryGet(code, out var known)
+            ? (PageText.Chinese ? known.Name : known.NameEn ?? known.Name) : place;
 
     public static string NameOf(PartyDirectory parties, Caller caller) => parties.Party(caller.Party)?.DisplayName ?? caller.Party;
 }
