@@ -73,6 +73,9 @@ public sealed class UploadJourneys(Site site) : BrowserTest(site)
 
         await page.SendAsync("air-quality", "好数据.csv", Header + Row() + Row());
         Assert.Equal(["2", "2", "0", "2"], await page.FiguresAsync());
+        await page.Seals.First.Locator("summary").ClickAsync();
+        var (_, proof) = await page.DownloadAsync(page.Seals.First.Locator("a[href^='/ledger/proof/']"));
+        Assert.StartsWith("c2sp.org/tlog-proof@v1", proof, StringComparison.Ordinal);
         if (script)
         {
             await PictureAsync(visit, "upload-done", language, width);

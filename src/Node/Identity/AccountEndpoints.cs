@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core.Parties;
 using Gongzhi.Node.Tokens;
 using Gongzhi.Node.Web;
@@ -81,7 +82,7 @@ internal static class AccountEndpoints
     }
 
     private static IResult Failed(HttpContext http, string back, Core.Problem problem, string? name = null) =>
-        ProblemMiddleware.IsMachine(http.Request) ? problem.ToResult() : AccountPages.SignIn(http, back, name is { Length: <= 128 } ? name : null, problem);
+        ProblemWriting.IsMachine(http.Request) ? problem.ToResult() : AccountPages.SignIn(http, back, name is { Length: <= 128 } ? name : null, problem);
 
     private static async Task<IResult> TotpAsync(HttpContext http, SignInManager<Account> signIn)
     {
@@ -97,7 +98,7 @@ internal static class AccountEndpoints
         if (result.Succeeded)
             return Results.LocalRedirect(back);
         var problem = result.IsLockedOut ? HostProblems.Locked : HostProblems.CodeWrong;
-        return ProblemMiddleware.IsMachine(http.Request) ? problem.ToResult() : AccountPages.Totp(http, back, problem);
+        return ProblemWriting.IsMachine(http.Request) ? problem.ToResult() : AccountPages.Totp(http, back, problem);
     }
 
     private static async Task<IResult> SignOutAsync(SignInManager<Account> signIn)
@@ -117,12 +118,12 @@ internal static class AccountEndpoints
         var result = await users.ChangePasswordAsync(account, form["current"].ToString(), form["new"].ToString()).ConfigureAwait(false);
         if (!result.Succeeded)
         {
-            return ProblemMiddleware.IsMachine(http.Request)
+            return ProblemWriting.IsMachine(http.Request)
                 ? Refused(result).ToResult()
                 : await AccountPages.SecurityAsync(http, users, account, errors: AccountPages.Refusals(result, "new"), status: 422).ConfigureAwait(false);
         }
         await signIn.RefreshSignInAsync(account).ConfigureAwait(false);
-        return ProblemMiddleware.IsMachine(http.Request) ? Results.NoContent() : await AccountPages.SecurityAsync(http, users, account, changed: true).ConfigureAwait(false);
+        return ProblemWriting.IsMachine(http.Request) ? Results.NoContent() : await AccountPages.SecurityAsync(http, users, account, changed: true).ConfigureAwait(false);
     }
 
     private static async Task<IResult> SecurityAsync(HttpContext http, UserManager<Account> users) =>
@@ -133,7 +134,7 @@ internal static class AccountEndpoints
 
     private static async Task<IResult> WrongAsync(
         HttpContext http, UserManager<Account> users, Account account, string field, Core.Problem problem, EnrolmentModel? enrolment = null) =>
-        ProblemMiddleware.IsMachine(http.Request)
+        ProblemWriting.IsMachine(http.Request)
             ? problem.ToResult()
             : await AccountPages.SecurityAsync(http, users, account, enrolment, errors: AccountPages.Errors(field, problem), status: problem.Status).ConfigureAwait(false);
 
@@ -145,7 +146,7 @@ internal static class AccountEndpoints
             return HostProblems.Denied.ToResult();
         await users.ResetAuthenticatorKeyAsync(account).ConfigureAwait(false);
         var enrolment = await EnrolmentAsync(users, account, world).ConfigureAwait(false);
-        return ProblemMiddleware.IsMachine(http.Request)
+        return ProblemWriting.IsMachine(http.Request)
             ? Results.Ok(new { key = enrolment.Key, uri = enrolment.Uri })
             : await AccountPages.SecurityAsync(http, users, account, enrolment).ConfigureAwait(false);
     }
@@ -172,13 +173,13 @@ internal static class AccountEndpoints
         await users.SetTwoFactorEnabledAsync(account, true).ConfigureAwait(false);
         var codes = (await users.GenerateNewTwoFactorRecoveryCodesAsync(account, 10).ConfigureAwait(false) ?? []).ToList();
         await signIn.RefreshSignInAsync(account).ConfigureAwait(false);
-        return ProblemMiddleware.IsMachine(http.Request)
+        return ProblemWriting.IsMachine(http.Request)
             ? Results.Ok(new { recoveryCodes = codes })
             : await AccountPages.SecurityAsync(http, users, account, recovery: codes).ConfigureAwait(false);
     }
 
     private static IResult SetupClosed(HttpContext http) =>
-        ProblemMiddleware.IsMachine(http.Request) ? HostProblems.SetupClosed.ToResult() : AccountPages.SetupClosed(http);
+        ProblemWriting.IsMachine(http.Request) ? HostProblems.SetupClosed.ToResult() : AccountPages.SetupClosed(http);
 
     private static async Task<IResult> SetupAsync(
         HttpContext http, FirstAdministrator first, UserManager<Account> users, SignInManager<Account> signIn, IServiceProvider services)
@@ -224,7 +225,7 @@ internal static class AccountEndpoints
     }
 
     private static IResult SetupRefused(HttpContext http, string token, string name, IdentityResult result) =>
-        ProblemMiddleware.IsMachine(http.Request)
+        ProblemWriting.IsMachine(http.Request)
             ? Refused(result).ToResult()
             : AccountPages.Setup(http, token, name.Length <= 128 ? name : null, AccountPages.Refusals(result, "password"));
 

@@ -1,7 +1,7 @@
 using System.Globalization;
 using Gongzhi.Core;
 using Gongzhi.Node.Pages;
-using Gongzhi.Node.Web;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Ui;
 using Gongzhi.Ui.Views;
 using Microsoft.AspNetCore.Identity;

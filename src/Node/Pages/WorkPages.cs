@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Intake;
@@ -25,18 +26,19 @@ internal static class WorkPages
 
     private const long FormOverhead = 64L << 10;
     private const int RejectsShown = 50;
+    private static readonly TimeSpan ProofWait = TimeSpan.FromSeconds(3);
 
     public static void MapWorkPages(this IEndpointRouteBuilder pages, NodeOptions options)
     {
         pages.MapGet("/me", Mine).WithName("page-me").RequireCaller();
-        pages.MapGet("/upload", (string? dataset, HttpContext http, Catalog catalog, CallerAccessor callers) =>
-            Portal.Page<UploadView>(http, Shown.Ready(Form(catalog, callers.Required, options, dataset, partial: false)))).WithName("page-upload").RequireCaller(Roles.Contributor, Roles.Steward);
+        pages.MapGet("/upload", (string? dataset, HttpContext http, Catalog catalog, CallerAccessor callers, PolicyEngine policy, TimeProvider clock) =>
+            Portal.Page<UploadView>(http, Shown.Ready(Form(catalog, callers.Required, policy, clock.GetUtcNow(), options, dataset, partial: false)))).WithName("page-upload").RequireCaller(Roles.Contributor, Roles.Steward);
         pages.MapPost("/upload", UploadAsync).WithName("page-upload-form").RequireCaller(Roles.Contributor, Roles.Steward)
-            .AcceptsUpload(options).AcceptsBody(MaxOf(options) + FormOverhead).AddEndpointFilter(PageForms.RequireToken);
+            .AcceptsUpload(new UploadLimits(options.UploadBytesMax)).AcceptsBody(MaxOf(options) + FormOverhead).AddEndpointFilter(PageForms.RequireToken);
     }
 
-    /// <summary>As the interface for programs has it: the owner's people, and others unless the dataset is not shared.</summary>
-    public static bool TakesFrom(Dataset dataset, Caller caller) => caller.Units.Contains(dataset.Owner) || dataset.Sharing != SharingMode.None;
+    /// <summary>Whether the caller may send in data at all; which datasets, the policy decides.</summary>
+    public static bool MayContribute(Caller? caller) => caller is not null && (caller.Has(Roles.Contributor) || caller.Has(Roles.Steward));
 
     private static long MaxOf(NodeOptions options) => Math.Min(options.UploadBytesMax, FileBytesMax);
 
@@ -47,7 +49,7 @@ internal static class WorkPages
         var now = clock.GetUtcNow();
         var held = parties.Holdings(caller, now);
         var roles = held.Select(h => new RoleItem(
-            PageText.Find("Role." + h.Role) ?? h.Role, CataloguePages.UnitName(h.Unit, parties), Portal.PlaceName(territory, parties.Unit(h.Unit)?.Place),
+            PageText.Find("Role." + h.Role) ?? h.Role, CataloguePages.UnitName(h.Unit, parties), parties.Unit(h.Unit)?.Place is { Length: > 0 } place ? Portal.PlaceName(territory, place) : PageText.Of("Place.All"),
             (PageText.Find("May." + h.Role) ?? "").Split('|', StringSplitOptions.RemoveEmptyEntries), h.Until)).ToList();
         var mine = grants.List(caller)
             .Where(g => g.RevokedAt is null && g.ValidFrom <= now && now < g.ValidUntil && IsFor(g, caller, held))
@@ -67,21 +69,21 @@ internal static class WorkPages
             && ((unit is null && role is null) || held.Any(h => (unit is null || h.Unit == unit) && h.Role == (role ?? Roles.Reader)));
     }
 
-    private static UploadModel Form(Catalog catalog, Caller caller, NodeOptions options, string? dataset, bool partial)
+    private static UploadModel Form(Catalog catalog, Caller caller, PolicyEngine policy, DateTimeOffset now, NodeOptions options, string? dataset, bool partial)
     {
-        var choices = catalog.All.Where(d => TakesFrom(d, caller)).Select(d => new Choice(d.Id, PageText.Pick(d.Title, d.Id))).ToList();
+        var choices = catalog.All.Where(d => policy.DecideContribution(caller, d, now).Allowed).Select(d => new Choice(d.Id, PageText.Pick(d.Title, d.Id))).ToList();
         return new UploadModel("/upload", choices, choices.Any(c => c.Value == dataset) ? dataset : choices.FirstOrDefault()?.Value, partial, MaxOf(options));
     }
 
     private static async Task<IResult> UploadAsync(
-        HttpContext http, Catalog catalog, CallerAccessor callers, IntakeService intake, World world, NodeOptions options, RecordStore records,
+        HttpContext http, Catalog catalog, CallerAccessor callers, PolicyEngine policy, IntakeService intake, World world, NodeOptions options, RecordStore records,
         Sequencer sequencer, TimeProvider clock, CancellationToken cancel)
     {
         var caller = callers.Required;
         var form = await http.Request.ReadFormAsync(cancel).ConfigureAwait(false);
         var partial = form["mode"] == "partial";
-        var model = Form(catalog, caller, options, form["dataset"], partial);
-        if (catalog.Find(form["dataset"].ToString()) is not { } dataset || !TakesFrom(dataset, caller))
+        var model = Form(catalog, caller, policy, clock.GetUtcNow(), options, form["dataset"], partial);
+        if (catalog.Find(form["dataset"].ToString()) is not { } dataset || !policy.DecideContribution(caller, dataset, clock.GetUtcNow()).Allowed)
             return Wrong(http, model, "dataset", PageText.Of("Upload.NoDataset"));
         if (form.Files["file"] is not { Length: > 0 } file)
             return Wrong(http, model, "file", PageText.Of("Upload.NoFile"));
@@ -103,6 +105,7 @@ internal static class WorkPages
             return Portal.Page<UploadView>(http, Shown.Ready(model with { Report = refused }), StatusCodes.Status422UnprocessableEntity);
         }
         var batch = sent.Value.Batch;
+        await WaitForProofAsync(sequencer, batch, cancel).ConfigureAwait(false);
         var size = sequencer.Log.Head.Size;
         var seal = records.LedgerIndex(batch.Entry) is { } index && index < size
             ? new SealModel(SealSubject.Batch, index, size, null, Convert.ToBase64String(batch.Root), 0, "/ledger/proof/" + index.ToString(CultureInfo.InvariantCulture))
@@ -112,6 +115,21 @@ internal static class WorkPages
             name, title, partial, batch.Rows, batch.Rejected, batch.Rows, Rejects(sent.Value.Errors, dataset, RejectsShown), batch.Rejected > 0 ? receipt + "/rejects" : null,
             batch.Id.ToString(), receipt, batch.Received, seal, sent.Value.Repeated, sent.Value.ErrorCount, "/data/" + dataset.Id);
         return Portal.Page<UploadView>(http, Shown.Ready(model with { Report = report }));
+    }
+
+    /// <summary>The ledger takes entries in within moments; waiting for it shows the proof with the receipt instead of asking people to come back.</summary>
+    private static async Task WaitForProofAsync(Sequencer sequencer, Batch batch, CancellationToken cancel)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        limit.CancelAfter(ProofWait);
+        try
+        {
+            await sequencer.WaitAsync(batch.Entry, limit.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            // The records are kept; the page says that the proof is still to come.
+        }
     }
 
     private static async Task<Result<IntakeReceipt>> SendAsync(
