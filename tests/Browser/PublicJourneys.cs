@@ -97,11 +97,11 @@ public sealed class PublicJourneys(Site site) : BrowserTest(site)
     [Theory]
     [InlineData("zh-CN", "Ⅲ级响应")]
     [InlineData("en", "III")]
-    public async Task The_posture_colours_the_frame_of_every_page(string language, string words)
+    public async Task The_posture_colours_the_frame_of_every_page_and_a_drill_is_marked_on_each(string language, string words)
     {
         Site.Demand();
         // A node of its own: a posture would colour the pages of all other tests.
-        await using var node = await Http.TestNode.StartAsync();
+        await using var node = await Http.TestNode.StartAsync(o => o with { Kind = Core.WorldKind.Drill });
         using var http = node.NewClient();
         var services = node.App.Services;
         var owner = services.GetRequiredService<PartyDirectory>().Resolve("client:" + Http.TestNode.Client)!;
@@ -116,6 +116,8 @@ public sealed class PublicJourneys(Site site) : BrowserTest(site)
         {
             await page.GotoAsync(path);
             Assert.Contains(words, await page.Locator(".gz-band").InnerTextAsync(), StringComparison.Ordinal);
+            Assert.True(await page.Locator(".gz-drillband").IsVisibleAsync());
+            Assert.Equal(1, await page.Locator("svg.gz-drill").CountAsync());
             Assert.Equal("rgb(245, 196, 0)", await page.Locator(".gz-frame").EvaluateAsync<string>("e => getComputedStyle(e).borderTopColor"));
         }
         if (Site.Screenshots is { } directory)

@@ -1,3 +1,4 @@
+using Deque.AxeCore.Playwright;
 using Gongzhi.Tests.Browser.Pages;
 
 namespace Gongzhi.Tests.Browser;
@@ -54,6 +55,49 @@ public sealed class SignInJourneys(Site site) : BrowserTest(site)
         await visit.Page.GotoAsync(new Uri(address, "/account/sign-in?returnUrl=%2Fme").ToString());
         await visit.Page.Locator("[data-passkey] button").ClickAsync();
         await visit.Page.WaitForURLAsync("**/me");
+    }
+
+    [Theory]
+    [InlineData("zh-CN", Visit.Phone)]
+    [InlineData("en", Visit.Desk)]
+    public async Task A_second_step_is_set_up_without_scripts_and_a_wrong_code_changes_nothing(string language, int width)
+    {
+        var visit = await VisitAsync(language, width, "sysadmin", script: false);
+        await visit.GoAsync("/account/security");
+        await visit.Page.ClickAsync("form[action='/account/totp/enrol'] button");
+        var key = await visit.Page.Locator("main .gz-facts code").InnerTextAsync();
+        Assert.True(key.Replace(" ", "", StringComparison.Ordinal).Length >= 32, key);
+        await PictureAsync(visit, "security-enrol", language, width);
+        await visit.Page.FillAsync("#code", "not a code");
+        await visit.Page.ClickAsync("form[action='/account/totp/confirm'] button");
+        Assert.True(await visit.Page.Locator(".gz-errors").IsVisibleAsync());
+        Assert.Equal(key, await visit.Page.Locator("main .gz-facts code").InnerTextAsync());
+        await visit.Page.FillAsync("#current", "not the password at all");
+        await visit.Page.FillAsync("#new", "another battery horse");
+        await visit.Page.ClickAsync("form[action='/account/password'] button");
+        Assert.True(await visit.Page.Locator(".gz-errors").IsVisibleAsync());
+        await PictureAsync(visit, "security-wrong", language, width);
+    }
+
+    [Theory]
+    [InlineData("zh-CN")]
+    [InlineData("en")]
+    public async Task The_first_administrator_is_made_by_the_link(string language)
+    {
+        Site.Demand();
+        await using var node = await Http.TestNode.StartAsync(o => o with { Empty = true });
+        var secret = Gongzhi.Node.Hosting.NodeHost.FirstAdministratorSecret(node.App, node.Options);
+        await using var context = await Site.Browser.NewContextAsync(new() { BaseURL = node.Address.ToString(), Locale = language, ViewportSize = new() { Width = Visit.Phone, Height = 844 } });
+        var page = await context.NewPageAsync();
+        await page.GotoAsync("/account/setup?token=" + secret);
+        if (Site.Screenshots is { } directory)
+            await page.ScreenshotAsync(new() { Path = Path.Combine(directory, $"setup-{language}-390-light.png") });
+        Assert.Empty((await page.RunAxe()).Violations);
+        var form = new SignInPage(page);
+        await form.SignInAsync("admin", "password123456");
+        Assert.True(await form.Wrong.IsVisibleAsync());
+        await form.SignInAsync("admin", Http.TestNode.Password);
+        Assert.Equal("admin", await form.User.GetAttributeAsync("title"));
     }
 
     private async Task InAndOutAsync(string language, int width, bool script)
