@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Gongzhi.Node.Modules;
+using Gongzhi.Node.Hosting;
 using Gongzhi.Tests.Http;
 using Microsoft.Playwright;
 
