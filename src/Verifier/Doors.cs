@@ -16,7 +16,7 @@ public static class Doors
 
         public Option<FileInfo> Key { get; } = new("--vkey")
         {
-            Description = "A file holding the log's one-line verifier key; the only thing trusted. 账本验证公钥文件（唯一信任的内容）。",
+            Description = "A file holding the log's one-line verifier key; the only thing trusted. 存证日志验证公钥文件（唯一信任的内容）。",
             Required = true,
             Recursive = true,
         };
@@ -35,7 +35,7 @@ public static class Doors
     {
         var root = new RootCommand(
             "Verifies what a Gongzhi node hands out, trusting only the log's key. Exit codes: 0 proven, 1 not proven, 2 unusable input.\n"
-            + "核验共治节点给出的证明，只信任账本公钥。退出码：0 已证明，1 未能证明，2 输入不可用。");
+            + "核验共治节点给出的证明，只信任存证日志公钥。退出码：0 已证明，1 未能证明，2 输入不可用。");
         AddTo(root);
 
         var parsed = root.Parse(args);
@@ -52,16 +52,16 @@ public static class Doors
         root.Add(common.Language);
 
         var proofs = new Argument<FileInfo[]>("proof") { Arity = ArgumentArity.OneOrMore, Description = "Row proofs: .json, or .ndjson with one a line. 行证明文件。" };
-        var row = new Command("row", "Prove that rows were committed to the ledger. 证明若干行已写入账本。") { proofs };
+        var row = new Command("row", "Prove that rows were committed to the ledger. 证明若干行已写入存证日志。") { proofs };
         row.SetAction((parse, cancel) => ReportAsync(parse, common, key => RowsAsync(parse.GetValue(proofs)!, key, cancel)));
 
         var receipts = new Argument<FileInfo[]>("receipt") { Arity = ArgumentArity.OneOrMore, Description = "Receipts of contributions. 提交回执文件。" };
-        var receipt = new Command("receipt", "Prove that a contribution was committed to the ledger. 证明一次提交已写入账本。") { receipts };
+        var receipt = new Command("receipt", "Prove that a contribution was committed to the ledger. 证明一次提交已写入存证日志。") { receipts };
         receipt.SetAction((parse, cancel) => ReportAsync(parse, common, key => ReceiptsAsync(parse.GetValue(receipts)!, key, cancel)));
 
-        var place = new Argument<string>("log") { Description = "The log's directory or URL prefix. 账本目录或网址前缀。" };
-        var from = new Option<FileInfo?>("--from") { Description = "An older signed checkpoint the log must extend. 旧检查点，账本须为其延续。" };
-        var log = new Command("log", "Recompute a whole log from its entries. 由条目重算整个账本。") { place, from };
+        var place = new Argument<string>("log") { Description = "The log's directory or URL prefix. 存证日志目录或网址前缀。" };
+        var from = new Option<FileInfo?>("--from") { Description = "An older signed checkpoint the log must extend. 旧检查点，存证日志须为其延续。" };
+        var log = new Command("log", "Recompute a whole log from its entries. 由条目重算整个存证日志。") { place, from };
         log.SetAction((parse, cancel) => ReportAsync(parse, common, key => LogAsync(parse.GetValue(place)!, parse.GetValue(from), key, cancel)));
         root.Add(row);
         root.Add(log);
@@ -92,7 +92,7 @@ public static class Doors
         var (bytes, unread) = Read(file, 4096);
         if (bytes is null || !NoteVerifier.TryParse(System.Text.Encoding.UTF8.GetString(bytes).Trim(), out var key) || key.Type != NoteKeyType.Ed25519)
         {
-            yield return (file.Name, unread ?? Verdict.Unusable("This file does not hold a log's verifier key.", "该文件不是账本的验证公钥。"));
+            yield return (file.Name, unread ?? Verdict.Unusable("This file does not hold a log's verifier key.", "该文件不是存证日志的验证公钥。"));
             yield break;
         }
         await foreach (var result in check(key)) yield return result;

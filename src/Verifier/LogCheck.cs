@@ -29,7 +29,7 @@ public static class LogCheck
         catch (Exception unread) when (unread is IOException or HttpRequestException or UnauthorizedAccessException
             || (unread is TaskCanceledException && !cancel.IsCancellationRequested))
         {
-            return Verdict.Unusable($"The log could not be read: {unread.Message}", $"无法读取账本：{unread.Message}");
+            return Verdict.Unusable($"The log could not be read: {unread.Message}", $"无法读取存证日志：{unread.Message}");
         }
         var facts = new Dictionary<string, object?>
         {
@@ -38,11 +38,11 @@ public static class LogCheck
         };
         if (report.Break is { } broken)
         {
-            return Verdict.Not("log.broken", $"Broken at {broken.File}: {broken.Reason}", $"账本在 {broken.File} 处断裂：{broken.Reason}") with { Facts = facts };
+            return Verdict.Not("log.broken", $"Broken at {broken.File}: {broken.Reason}", $"存证日志在 {broken.File} 处断裂：{broken.Reason}") with { Facts = facts };
         }
         var since = report.FromSize is { } size ? ($" and extend the older checkpoint of size {size}", $"，且延续了大小为 {size} 的旧检查点") : ("", "");
         return new Verdict(Outcome.Proven, "log.proven",
             $"Proven: all {report.Size} entries of log {key.Name} lead to the root that its key signed{since.Item1}.",
-            $"已证明：账本 {key.Name} 的全部 {report.Size} 个条目均可推出其密钥签名的根{since.Item2}。") { Facts = facts };
+            $"已证明：存证日志 {key.Name} 的全部 {report.Size} 个条目均可推出其密钥签名的根{since.Item2}。") { Facts = facts };
     }
 }

@@ -17,7 +17,7 @@ public static class RowCheck
         if (CommittedRow.Decode(proof.Row.Bytes) is not { } row)
             return Verdict.Not("row.bytes", "The row's bytes are not canonical.", "该行的字节不是规范编码。");
         if (BatchEntry.Decode(proof.Entry) is not { } entry)
-            return Verdict.Not("row.entry", "The ledger entry is not a canonical batch entry.", "账本条目不是规范编码的批次条目。");
+            return Verdict.Not("row.entry", "The ledger entry is not a canonical batch entry.", "存证日志条目不是规范编码的批次条目。");
         if (Binding(proof, row, entry) is { } mismatch) return mismatch;
 
         byte[] salt = proof.Row.Salt ?? [];
@@ -30,7 +30,7 @@ public static class RowCheck
         if (EntryCheck.InLog(proof.Entry, proof.TlogProof, key, out var tlog, out var checkpoint) is { } notInLog) return notInLog;
         return new Verdict(Outcome.Proven, "row.proven",
             $"Proven: record {row.RecordId} is row {row.Ordinal} of the {entry.RowCount} rows of batch {entry.Batch} in dataset {row.Dataset} (schema {row.SchemaVersion}), committed as entry {tlog.Index} of log {checkpoint.Origin}, signed at size {checkpoint.Size}.",
-            $"已证明：记录 {row.RecordId} 是数据集 {row.Dataset}（结构版本 {row.SchemaVersion}）批次 {entry.Batch} 共 {entry.RowCount} 行中的第 {row.Ordinal} 行（从 0 起），已作为条目 {tlog.Index} 写入账本 {checkpoint.Origin}，并在大小为 {checkpoint.Size} 时签名。")
+            $"已证明：记录 {row.RecordId} 是数据集 {row.Dataset}（结构版本 {row.SchemaVersion}）批次 {entry.Batch} 共 {entry.RowCount} 行中的第 {row.Ordinal} 行（从 0 起），已作为条目 {tlog.Index} 写入存证日志 {checkpoint.Origin}，并在大小为 {checkpoint.Size} 时签名。")
         {
             Facts = new Dictionary<string, object?>
             {
@@ -50,11 +50,11 @@ public static class RowCheck
         if (row.Ordinal != proof.Index)
             return Verdict.Not("row.ordinal", $"The row says it is row {row.Ordinal}, the proof says {proof.Index}.", $"行内序号为 {row.Ordinal}，而证明写的是 {proof.Index}。");
         if (entry.RowCount != proof.Count)
-            return Verdict.Not("row.count", $"The entry commits to {entry.RowCount} rows, the proof says {proof.Count}.", $"账本条目承诺 {entry.RowCount} 行，而证明写的是 {proof.Count} 行。");
+            return Verdict.Not("row.count", $"The entry commits to {entry.RowCount} rows, the proof says {proof.Count}.", $"存证日志条目承诺 {entry.RowCount} 行，而证明写的是 {proof.Count} 行。");
         if (!entry.Root.AsSpan().SequenceEqual(proof.Root))
-            return Verdict.Not("row.root", "The proof's root is not the one the entry commits to.", "证明中的根与账本条目承诺的根不同。");
+            return Verdict.Not("row.root", "The proof's root is not the one the entry commits to.", "证明中的根与存证日志条目承诺的根不同。");
         if (entry.Dataset != row.Dataset || entry.SchemaVersion != row.SchemaVersion)
-            return Verdict.Not("row.dataset", "The row and the entry name different datasets or schema versions.", "行与账本条目的数据集或结构版本不同。");
+            return Verdict.Not("row.dataset", "The row and the entry name different datasets or schema versions.", "行与存证日志条目的数据集或结构版本不同。");
         return entry.Batch != row.Batch
             ? Verdict.Not("row.batch", "The row's record id does not belong to the entry's batch.", "该行的记录编号不属于条目所指的批次。")
             : null;
@@ -69,12 +69,12 @@ internal static class EntryCheck
     {
         (proof, checkpoint) = (null!, null!);
         if (!TlogProof.TryParse(Encoding.UTF8.GetBytes(tlogProof), out var parsed))
-            return Verdict.Not("log.proof", "The tlog-proof is malformed.", "账本证明（tlog-proof）格式错误。");
+            return Verdict.Not("log.proof", "The tlog-proof is malformed.", "存证日志证明（tlog-proof）格式错误。");
         if (!Checkpoint.TryOpen(parsed.CheckpointNote.Span, key, out var opened))
             return Verdict.Not("log.signature", $"The checkpoint is not signed by the key of {key.Name}.", $"检查点没有 {key.Name} 的密钥的有效签名。");
         (proof, checkpoint) = (parsed, opened);
         return MerkleTree.VerifyInclusion(MerkleTree.LeafHash(entry), parsed.Index, opened.Size, parsed.Path, opened.Root.Span)
             ? null
-            : Verdict.Not("log.inclusion", "The entry does not lead to the signed root of the log.", "该条目无法推出账本已签名的根。");
+            : Verdict.Not("log.inclusion", "The entry does not lead to the signed root of the log.", "该条目无法推出存证日志已签名的根。");
     }
 }

@@ -83,10 +83,10 @@ public sealed partial class ViewTests
     {
         var html = await Rendered.As<SignInView>("en", new
         {
-            Model = Shown.Ready(new SignInModel("/sign-in", Errors: [new("userName", "Write your user name.")])),
+            Model = Shown.Ready(new SignInModel("/sign-in", Errors: [new("name", "Write your user name.")])),
         }, path: "/sign-in?returnUrl=%2F");
-        Assert.Contains("href=\"/sign-in?returnUrl=%2F#userName\"", html);
-        Assert.Contains("id=\"userName\"", html);
+        Assert.Contains("href=\"/sign-in?returnUrl=%2F#name\"", html);
+        Assert.Contains("id=\"name\"", html);
     }
 
     [Fact]

@@ -1,5 +1,8 @@
+using System.Globalization;
 using Gongzhi.Core;
 using Gongzhi.Core.Parties;
+using Gongzhi.Core.Posture;
+using Gongzhi.Core.Territory;
 using Gongzhi.Ui;
 using Gongzhi.Ui.Views;
 using Microsoft.AspNetCore.Components;
@@ -49,8 +52,20 @@ public static class Portal
         shell.SignInHref = "/account/sign-in";
         shell.SignOutAction = "/account/sign-out";
         shell.ApiHref = "/docs/api";
+        var now = services.GetRequiredService<TimeProvider>().GetUtcNow();
+        if (services.GetRequiredService<Postures>().Standing(now).MaxBy(s => s.Level) is { Level: not Core.Posture.PostureLevel.Ordinary } state)
+        {
+            // The gravest of the node's areas colours every page; the band says where it holds.
+            shell.Posture = (Ui.PostureLevel)(int)state.Level;
+            shell.PostureArea = PlaceName(services.GetRequiredService<TerritoryStore>(), state.Area);
+        }
         shell.Drill = services.GetRequiredService<World>().Kind == WorldKind.Drill;
     }
+
+    /// <summary>A place's name in the reader's language; its code when no such place is known.</summary>
+    public static string PlaceName(TerritoryStore territory, string place) =>
+        PlaceCode.TryParse(place, out var code) && territory.Index.TryGet(code, out var known)
+            ? (CultureInfo.CurrentUICulture.TwoLetterISOLanguageName == "zh" ? known.Name : known.NameEn ?? known.Name) : place;
 
     public static string NameOf(PartyDirectory parties, Caller caller) => parties.Party(caller.Party)?.DisplayName ?? caller.Party;
 }

@@ -28,6 +28,7 @@ public static class HostProblems
     public static readonly Problem Antiforgery = new("auth.antiforgery", 400, "The form has expired. Load the page again and repeat.");
     public static readonly Problem RateLimited = new("rate.limited", 429, "Too many requests. Wait a little and try again.");
     public static readonly Problem SignInFailed = new("account.sign-in-failed", 401, "The name or the password is not right.");
+    public static readonly Problem PasswordWrong = new("account.password-wrong", 422, "The present password is not right.");
     public static readonly Problem Locked = new("account.locked", 423, "The account is locked for a while after too many wrong attempts.");
     public static readonly Problem CodeWrong = new("account.code-wrong", 422, "The one-time code is not right.");
     public static readonly Problem PasswordRefused = new("account.password-refused", 422, "The password was refused.");
@@ -38,7 +39,7 @@ public static class HostProblems
     public static IReadOnlyList<Problem> All { get; } =
     [
         Internal, StoreUnavailable, StorageFull, NodeStopped, Timeout, SlowBody, Malformed, TooLarge, MediaType, NotAcceptable, Method, Unknown,
-        SignInNeeded, Denied, CrossSite, Antiforgery, RateLimited, SignInFailed, Locked, CodeWrong, PasswordRefused, PasskeyFailed,
+        SignInNeeded, Denied, CrossSite, Antiforgery, RateLimited, SignInFailed, PasswordWrong, Locked, CodeWrong, PasswordRefused, PasskeyFailed,
         SetupClosed, ConsentNeeded,
     ];
 

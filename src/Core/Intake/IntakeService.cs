@@ -123,7 +123,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         private readonly Queue<Task<byte[]>> _leaves = new();
         private SegmentWriter? _writer;
         private RejectsFile? _rejects;
-        private long _writerRows, _rows, _rejectedRows, _errorCount;
+        private long _writerRows, _rows, _rowsRead, _rejectedRows, _errorCount;
         private bool _refused;
         // Files that a commit may have listed are the next start's to judge.
         private bool _mayBeListed;
@@ -217,6 +217,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         private void Count(Checked chunk)
         {
             _errorCount += chunk.Errors.Count;
+            _rowsRead += chunk.Chunk.Rows;
             _rejectedRows += chunk.Chunk.Rows - chunk.Rows.Rows;
             _errors.AddRange(chunk.Errors.Take(ErrorsListedMax - _errors.Count));
             if (chunk.Errors.Count == 0)
@@ -349,7 +350,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                     ? $"{_rejectedRows} rows are not valid, so nothing was kept."
                     : "No row is valid, so nothing was kept.") with
             {
-                Extensions = new Dictionary<string, object?> { ["errors"] = _errors, ["errorCount"] = _errorCount },
+                Extensions = new Dictionary<string, object?> { ["errors"] = _errors, ["errorCount"] = _errorCount, ["rowCount"] = _rowsRead, ["rejectedCount"] = _rejectedRows },
             };
         }
     }

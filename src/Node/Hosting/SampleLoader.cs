@@ -26,8 +26,8 @@ internal static class SampleLoader
 
     private static readonly (string Name, string Zh, string Role, string Unit)[] People =
     [
-        ("steward", "数据管理员（演示）", Roles.Steward, "city-data-bureau"),
-        ("contributor", "报送人员（演示）", Roles.Contributor, "city-data-bureau"),
+        ("steward", "数据管理员（演示）", Roles.Steward, "city-environment"),
+        ("contributor", "报送人员（演示）", Roles.Contributor, "city-environment"),
         ("reader", "查询人员（演示）", Roles.Reader, "city-data-bureau"),
         ("sysadmin", "系统管理员（演示）", Roles.SystemAdministrator, "node"),
         ("secadmin", "安全管理员（演示）", Roles.SecurityAdministrator, "node"),

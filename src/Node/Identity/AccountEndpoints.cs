@@ -3,6 +3,7 @@ using Gongzhi.Capabilities.Http;
 using Gongzhi.Core.Parties;
 using Gongzhi.Node.Tokens;
 using Gongzhi.Node.Web;
+using Gongzhi.Ui.Views;
 using Microsoft.AspNetCore.Antiforgery;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Identity;
@@ -17,12 +18,14 @@ internal static class AccountEndpoints
     public static void MapAccountEndpoints(this IEndpointRouteBuilder routes)
     {
         var account = routes.MapGroup("/account").ExcludeFromDescription();
-        account.MapGet("/sign-in", (HttpContext http, IAntiforgery forms, string? returnUrl) =>
-            AccountPages.SignIn(http, forms, Local(returnUrl))).WithName("sign-in").AllowAnonymous();
-        account.MapGet("/totp", (HttpContext http, IAntiforgery forms, string? returnUrl) =>
-            AccountPages.Totp(http, forms, Local(returnUrl))).WithName("totp").AllowAnonymous();
-        account.MapGet("/setup", (HttpContext http, IAntiforgery forms, FirstAdministrator first, string? token) =>
-            first.IsOpen(token) ? AccountPages.Setup(http, forms, token!) : SetupClosed(http)).WithName("setup").AllowAnonymous();
+        account.MapGet("/sign-in", (HttpContext http, string? returnUrl) => AccountPages.SignIn(http, Local(returnUrl))).WithName("sign-in").AllowAnonymous();
+        account.MapGet("/totp", (HttpContext http, string? returnUrl) => AccountPages.Totp(http, Local(returnUrl))).WithName("totp").AllowAnonymous();
+        account.MapGet("/setup", (HttpContext http, FirstAdministrator first, string? token) =>
+            first.IsOpen(token) ? AccountPages.Setup(http, token!) : SetupClosed(http)).WithName("setup").AllowAnonymous();
+        account.MapGet("/security", SecurityAsync).WithName("security").RequireCaller();
+        // Where a reload or a change of language leads after one of its forms.
+        foreach (var form in new[] { "/password", "/totp/enrol", "/totp/confirm" })
+            account.MapGet(form, () => Results.LocalRedirect("/account/security")).WithName("security" + form.Replace('/', '-')).RequireCaller();
 
         var open = account.MapGroup("").AllowAnonymous().AcceptsBody(FormBytesMax).AddEndpointFilter(RequireFormToken);
         open.MapPost("/sign-in", SignInAsync).WithName("sign-in-form");
@@ -35,8 +38,7 @@ internal static class AccountEndpoints
         own.MapPost("/totp/enrol", EnrolAsync).WithName("totp-enrol");
         own.MapPost("/totp/confirm", ConfirmAsync).WithName("totp-confirm");
         routes.MapGet("/account/form-token", FormToken).WithName("form-token").AllowAnonymous().ExcludeFromDescription();
-        routes.MapGet("/connect/verify/done", (HttpContext http) => AccountPages.Message(
-            http, AccountPages.T("Done", "完成"), AccountPages.T("You may close this page.", "您可以关闭此页面。"))).WithName("verify-done").AllowAnonymous().ExcludeFromDescription();
+        routes.MapGet("/connect/verify/done", (HttpContext http) => AccountPages.DeviceDone(http)).WithName("verify-done").AllowAnonymous().ExcludeFromDescription();
     }
 
     /// <summary>Every change under /account carries the token of a form we served, in the form or in X-Form-Token.</summary>
@@ -60,7 +62,7 @@ internal static class AccountEndpoints
     }
 
     private static async Task<IResult> SignInAsync(
-        HttpContext http, IAntiforgery forms, UserManager<Account> users, SignInManager<Account> signIn, IPasswordHasher<Account> hasher)
+        HttpContext http, UserManager<Account> users, SignInManager<Account> signIn, IPasswordHasher<Account> hasher)
     {
         var form = await http.Request.ReadFormAsync(http.RequestAborted).ConfigureAwait(false);
         var (name, password, back) = (form["name"].ToString(), form["password"].ToString(), Local(form["returnUrl"]));
@@ -69,28 +71,26 @@ internal static class AccountEndpoints
         {
             // As much work as a wrong password takes, so that time does not tell which names exist.
             hasher.HashPassword(new Account(), "no such account");
-            return Failed(http, forms, back, HostProblems.SignInFailed);
+            return Failed(http, back, HostProblems.SignInFailed, name);
         }
         var result = await signIn.PasswordSignInAsync(account, password, isPersistent: false, lockoutOnFailure: true).ConfigureAwait(false);
         if (result.Succeeded)
             return Results.LocalRedirect(back);
         if (result.RequiresTwoFactor)
             return Results.LocalRedirect("/account/totp" + QueryString.Create("returnUrl", back));
-        return Failed(http, forms, back, result.IsLockedOut ? HostProblems.Locked : HostProblems.SignInFailed);
+        return Failed(http, back, result.IsLockedOut ? HostProblems.Locked : HostProblems.SignInFailed, name);
     }
 
-    private static IResult Failed(HttpContext http, IAntiforgery forms, string back, Core.Problem problem) =>
-        ProblemWriting.IsMachine(http.Request)
-            ? problem.ToResult()
-            : AccountPages.SignIn(http, forms, back, ProblemWriting.Translate(problem, System.Globalization.CultureInfo.CurrentUICulture).Detail, problem.Status);
+    private static IResult Failed(HttpContext http, string back, Core.Problem problem, string? name = null) =>
+        ProblemWriting.IsMachine(http.Request) ? problem.ToResult() : AccountPages.SignIn(http, back, name is { Length: <= 128 } ? name : null, problem);
 
-    private static async Task<IResult> TotpAsync(HttpContext http, IAntiforgery forms, SignInManager<Account> signIn)
+    private static async Task<IResult> TotpAsync(HttpContext http, SignInManager<Account> signIn)
     {
         var form = await http.Request.ReadFormAsync(http.RequestAborted).ConfigureAwait(false);
         var back = Local(form["returnUrl"]);
         var code = form["code"].ToString().Replace(" ", "", StringComparison.Ordinal).Replace("-", "", StringComparison.Ordinal);
         if (await signIn.GetTwoFactorAuthenticationUserAsync().ConfigureAwait(false) is null)
-            return Failed(http, forms, back, HostProblems.SignInFailed);
+            return Failed(http, back, HostProblems.SignInFailed);
         // Six digits come from the authenticator; anything else may be a recovery code, which locks out in the same way by rate.
         var result = code.Length == 6 && code.All(char.IsAsciiDigit)
             ? await signIn.TwoFactorAuthenticatorSignInAsync(code, isPersistent: false, rememberClient: false).ConfigureAwait(false)
@@ -98,9 +98,7 @@ internal static class AccountEndpoints
         if (result.Succeeded)
             return Results.LocalRedirect(back);
         var problem = result.IsLockedOut ? HostProblems.Locked : HostProblems.CodeWrong;
-        return ProblemWriting.IsMachine(http.Request)
-            ? problem.ToResult()
-            : AccountPages.Totp(http, forms, back, ProblemWriting.Translate(problem, System.Globalization.CultureInfo.CurrentUICulture).Detail, problem.Status);
+        return ProblemWriting.IsMachine(http.Request) ? problem.ToResult() : AccountPages.Totp(http, back, problem);
     }
 
     private static async Task<IResult> SignOutAsync(SignInManager<Account> signIn)
@@ -116,13 +114,29 @@ internal static class AccountEndpoints
             return HostProblems.SignInNeeded.ToResult();
         var check = await signIn.CheckPasswordSignInAsync(account, form["current"].ToString(), lockoutOnFailure: true).ConfigureAwait(false);
         if (!check.Succeeded)
-            return (check.IsLockedOut ? HostProblems.Locked : HostProblems.SignInFailed).ToResult();
+            return await WrongAsync(http, users, account, "current", check.IsLockedOut ? HostProblems.Locked : HostProblems.PasswordWrong).ConfigureAwait(false);
         var result = await users.ChangePasswordAsync(account, form["current"].ToString(), form["new"].ToString()).ConfigureAwait(false);
         if (!result.Succeeded)
-            return Refused(result).ToResult();
+        {
+            return ProblemWriting.IsMachine(http.Request)
+                ? Refused(result).ToResult()
+                : await AccountPages.SecurityAsync(http, users, account, errors: AccountPages.Refusals(result, "new"), status: 422).ConfigureAwait(false);
+        }
         await signIn.RefreshSignInAsync(account).ConfigureAwait(false);
-        return Results.NoContent();
+        return ProblemWriting.IsMachine(http.Request) ? Results.NoContent() : await AccountPages.SecurityAsync(http, users, account, changed: true).ConfigureAwait(false);
     }
+
+    private static async Task<IResult> SecurityAsync(HttpContext http, UserManager<Account> users) =>
+        await users.GetUserAsync(http.User).ConfigureAwait(false) is { } account
+            ? await AccountPages.SecurityAsync(http, users, account).ConfigureAwait(false)
+            // Signed in by a token that belongs to no account, such as a client's.
+            : HostProblems.Unknown.ToResult();
+
+    private static async Task<IResult> WrongAsync(
+        HttpContext http, UserManager<Account> users, Account account, string field, Core.Problem problem, EnrolmentModel? enrolment = null) =>
+        ProblemWriting.IsMachine(http.Request)
+            ? problem.ToResult()
+            : await AccountPages.SecurityAsync(http, users, account, enrolment, errors: AccountPages.Errors(field, problem), status: problem.Status).ConfigureAwait(false);
 
     private static async Task<IResult> EnrolAsync(HttpContext http, UserManager<Account> users, Core.World world)
     {
@@ -131,33 +145,44 @@ internal static class AccountEndpoints
         if (await users.GetTwoFactorEnabledAsync(account).ConfigureAwait(false))
             return HostProblems.Denied.ToResult();
         await users.ResetAuthenticatorKeyAsync(account).ConfigureAwait(false);
-        var key = await users.GetAuthenticatorKeyAsync(account).ConfigureAwait(false);
-        var issuer = Uri.EscapeDataString("Gongzhi " + world.Name);
-        return Results.Ok(new { key, uri = $"otpauth://totp/{issuer}:{Uri.EscapeDataString(account.UserName!)}?secret={key}&issuer={issuer}&digits=6" });
+        var enrolment = await EnrolmentAsync(users, account, world).ConfigureAwait(false);
+        return ProblemWriting.IsMachine(http.Request)
+            ? Results.Ok(new { key = enrolment.Key, uri = enrolment.Uri })
+            : await AccountPages.SecurityAsync(http, users, account, enrolment).ConfigureAwait(false);
     }
 
-    private static async Task<IResult> ConfirmAsync(HttpContext http, UserManager<Account> users, SignInManager<Account> signIn)
+    private static async Task<EnrolmentModel> EnrolmentAsync(UserManager<Account> users, Account account, Core.World world)
+    {
+        var key = await users.GetAuthenticatorKeyAsync(account).ConfigureAwait(false) ?? "";
+        var issuer = Uri.EscapeDataString("Gongzhi " + world.Name);
+        return new EnrolmentModel(key, $"otpauth://totp/{issuer}:{Uri.EscapeDataString(account.UserName!)}?secret={key}&issuer={issuer}&digits=6");
+    }
+
+    private static async Task<IResult> ConfirmAsync(HttpContext http, UserManager<Account> users, SignInManager<Account> signIn, Core.World world)
     {
         var form = await http.Request.ReadFormAsync(http.RequestAborted).ConfigureAwait(false);
         if (await users.GetUserAsync(http.User).ConfigureAwait(false) is not { } account)
             return HostProblems.SignInNeeded.ToResult();
         var valid = await users.VerifyTwoFactorTokenAsync(
-            account, users.Options.Tokens.AuthenticatorTokenProvider, form["code"].ToString()).ConfigureAwait(false);
+            account, users.Options.Tokens.AuthenticatorTokenProvider, form["code"].ToString().Replace(" ", "", StringComparison.Ordinal)).ConfigureAwait(false);
         if (!valid)
-            return HostProblems.CodeWrong.ToResult();
+        {
+            return await WrongAsync(
+                http, users, account, "code", HostProblems.CodeWrong, await EnrolmentAsync(users, account, world).ConfigureAwait(false)).ConfigureAwait(false);
+        }
         await users.SetTwoFactorEnabledAsync(account, true).ConfigureAwait(false);
-        var codes = await users.GenerateNewTwoFactorRecoveryCodesAsync(account, 10).ConfigureAwait(false);
+        var codes = (await users.GenerateNewTwoFactorRecoveryCodesAsync(account, 10).ConfigureAwait(false) ?? []).ToList();
         await signIn.RefreshSignInAsync(account).ConfigureAwait(false);
-        return Results.Ok(new { recoveryCodes = codes });
+        return ProblemWriting.IsMachine(http.Request)
+            ? Results.Ok(new { recoveryCodes = codes })
+            : await AccountPages.SecurityAsync(http, users, account, recovery: codes).ConfigureAwait(false);
     }
 
-    private static IResult SetupClosed(HttpContext http) => ProblemWriting.IsMachine(http.Request)
-        ? HostProblems.SetupClosed.ToResult()
-        : AccountPages.Message(http, AccountPages.T("Closed", "已关闭"),
-            ProblemWriting.Translate(HostProblems.SetupClosed, System.Globalization.CultureInfo.CurrentUICulture).Detail, 404);
+    private static IResult SetupClosed(HttpContext http) =>
+        ProblemWriting.IsMachine(http.Request) ? HostProblems.SetupClosed.ToResult() : AccountPages.SetupClosed(http);
 
     private static async Task<IResult> SetupAsync(
-        HttpContext http, IAntiforgery forms, FirstAdministrator first, UserManager<Account> users, SignInManager<Account> signIn, IServiceProvider services)
+        HttpContext http, FirstAdministrator first, UserManager<Account> users, SignInManager<Account> signIn, IServiceProvider services)
     {
         var form = await http.Request.ReadFormAsync(http.RequestAborted).ConfigureAwait(false);
         var token = form["token"].ToString();
@@ -170,7 +195,7 @@ internal static class AccountEndpoints
         if (!first.IsOpen(token))
             return SetupClosed(http);
         if (!check.Succeeded)
-            return SetupRefused(http, forms, token, check);
+            return SetupRefused(http, token, name, check);
         if (!first.Take(token))
             return SetupClosed(http);
         var provision = services.GetService<PartyProvision>();
@@ -180,7 +205,7 @@ internal static class AccountEndpoints
         if (!created.Succeeded)
         {
             first.GiveBack(token);
-            return SetupRefused(http, forms, token, created);
+            return SetupRefused(http, token, name, created);
         }
         if (provision is null)
             await users.AddClaimAsync(account, new Claim(PartyClaims.Role, Roles.SystemAdministrator)).ConfigureAwait(false);
@@ -199,10 +224,10 @@ internal static class AccountEndpoints
         return IdentityResult.Success;
     }
 
-    private static IResult SetupRefused(HttpContext http, IAntiforgery forms, string token, IdentityResult result) =>
+    private static IResult SetupRefused(HttpContext http, string token, string name, IdentityResult result) =>
         ProblemWriting.IsMachine(http.Request)
             ? Refused(result).ToResult()
-            : AccountPages.Setup(http, forms, token, string.Join(" ", result.Errors.Select(e => e.Description)), 422);
+            : AccountPages.Setup(http, token, name.Length <= 128 ? name : null, AccountPages.Refusals(result, "password"));
 
     private static Core.Problem Refused(IdentityResult result) => HostProblems.PasswordRefused with
     {

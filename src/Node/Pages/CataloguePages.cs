@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Numerics;
 using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Catalog;
@@ -144,45 +143,10 @@ internal static class CataloguePages
 
     private static FieldItem Described(Field field, Dataset dataset) => new(
         field.Name, PageText.Pick(field.Title, "") is { Length: > 0 } title && title != field.Name ? title : null,
-        PageText.Of("Type." + field.Type), field.Element, null, [.. Limits(field)],
+        FieldWords.Type(field), field.Element, null, [.. FieldWords.Limits(field)],
         field.Name == dataset.SubjectField || field.ElementType is "identity-number" ? FieldSensitivity.Identifying
-            : dataset.Personal ? FieldSensitivity.Sensitive : FieldSensitivity.Plain);
-
-    private static IEnumerable<string> Limits(Field field)
-    {
-        var limits = field.Constraints;
-        if (limits.Required)
-            yield return PageText.Of("Limit.Required");
-        if (limits.Unique)
-            yield return PageText.Of("Limit.Unique");
-        if (limits.MinimumInt64 is { } least && Number(field, least) is { } from)
-            yield return PageText.Of("Limit.Min", from);
-        if (limits.MaximumInt64 is { } most && Number(field, most) is { } to)
-            yield return PageText.Of("Limit.Max", to);
-        if (limits.MinimumDouble is { } low)
-            yield return PageText.Of("Limit.Min", low);
-        if (limits.MaximumDouble is { } high)
-            yield return PageText.Of("Limit.Max", high);
-        if (limits.MinLength is { } shortest)
-            yield return PageText.Of("Limit.MinLength", shortest);
-        if (limits.MaxLength is { } longest)
-            yield return PageText.Of("Limit.MaxLength", longest);
-        if (limits.Pattern is not null)
-            yield return PageText.Of("Limit.Pattern");
-        if (limits.Enum is { } values)
-            yield return PageText.Of("Limit.Enum", values.Count);
-        if (field.ElementType is { } check)
-            yield return PageText.Find("Limit." + check) ?? check;
-    }
-
-    /// <summary>A limit as a reader writes it; null for types whose integers say nothing to a reader.</summary>
-    private static string? Number(Field field, long value) => field.Type switch
-    {
-        FieldType.Integer or FieldType.Year => value.ToString(CultureInfo.CurrentCulture),
-        FieldType.Decimal => ((decimal)value / (decimal)BigInteger.Pow(10, field.Scale)).ToString(CultureInfo.CurrentCulture),
-        FieldType.Date => value is > -700_000 and < 2_900_000 ? DateOnly.FromDateTime(DateTime.UnixEpoch).AddDays((int)value).ToString("d", CultureInfo.CurrentCulture) : null,
-        _ => null,
-    };
+            : dataset.Personal ? FieldSensitivity.Sensitive : FieldSensitivity.Plain,
+        Meaning: PageText.Pick(field.Description, "") is { Length: > 0 } meaning ? meaning : null, Codes: field.Constraints.Enum);
 
     private static SealModel? Seal(Guid? latest, RecordStore records, Sequencer sequencer)
     {

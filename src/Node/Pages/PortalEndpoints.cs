@@ -28,7 +28,7 @@ internal static class PortalEndpoints
         services.AddSingleton(new NavEntry(100, "/data", () => PageText.Of("Nav.Data")));
         services.AddSingleton(new NavEntry(200, "/upload", () => PageText.Of("Nav.Upload"), WorkPages.MayContribute));
         services.AddSingleton(new NavEntry(800, "/ledger", () => PageText.Of("Nav.Ledger")));
-        services.AddSingleton(new NavEntry(900, "/docs/api", () => PageText.Of("Nav.Api")));
+        // The interface for programs is in the footer: few who come here are looking for it.
         services.AddSingleton<ReceivedBatches>();
     }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Security.Cryptography;
+using System.Text;
 using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Catalog;
@@ -25,6 +26,7 @@ internal static class WorkPages
 
     private const long FormOverhead = 64L << 10;
     private const int RejectsShown = 50;
+    private static readonly TimeSpan ProofWait = TimeSpan.FromSeconds(3);
 
     public static void MapWorkPages(this IEndpointRouteBuilder pages, NodeOptions options)
     {
@@ -47,7 +49,7 @@ internal static class WorkPages
         var now = clock.GetUtcNow();
         var held = parties.Holdings(caller, now);
         var roles = held.Select(h => new RoleItem(
-            PageText.Find("Role." + h.Role) ?? h.Role, CataloguePages.UnitName(h.Unit, parties), PlaceName(parties.Unit(h.Unit)?.Place, territory),
+            PageText.Find("Role." + h.Role) ?? h.Role, CataloguePages.UnitName(h.Unit, parties), parties.Unit(h.Unit)?.Place is { Length: > 0 } place ? Portal.PlaceName(territory, place) : PageText.Of("Place.All"),
             (PageText.Find("May." + h.Role) ?? "").Split('|', StringSplitOptions.RemoveEmptyEntries), h.Until)).ToList();
         var mine = grants.List(caller)
             .Where(g => g.RevokedAt is null && g.ValidFrom <= now && now < g.ValidUntil && IsFor(g, caller, held))
@@ -55,7 +57,8 @@ internal static class WorkPages
                 catalog.Find(g.Dataset) is { } dataset ? PageText.Pick(dataset.Title, dataset.Id) : g.Dataset, "/data/" + g.Dataset,
                 string.Join(PageText.Of("Comma"), g.Purposes.EnumerateArray().Select(p => p.GetString())),
                 PageText.Of("Grant.Fields", g.Fields.EnumerateObject().Count()), g.ValidUntil)).ToList();
-        return Portal.Page<RolesView>(http, Shown.Ready(new RolesModel(Portal.NameOf(parties, caller), roles, mine)));
+        return Portal.Page<RolesView>(http, Shown.Ready(new RolesModel(
+            Portal.NameOf(parties, caller), roles, mine, [new Choice("/account/security", PageText.Of("Account.Security"))])));
     }
 
     /// <summary>A steward sees every grant of a dataset; this page shows those given to the reader.</summary>
@@ -65,11 +68,6 @@ internal static class WorkPages
         return (party is null || party == caller.Party)
             && ((unit is null && role is null) || held.Any(h => (unit is null || h.Unit == unit) && h.Role == (role ?? Roles.Reader)));
     }
-
-    private static string PlaceName(string? place, TerritoryStore territory) =>
-        string.IsNullOrEmpty(place) ? PageText.Of("Place.All")
-        : PlaceCode.TryParse(place, out var code) && territory.Index.TryGet(code, out var known)
-            ? (PageText.Chinese ? known.Name : known.NameEn ?? known.Name) : place;
 
     private static UploadModel Form(Catalog catalog, Caller caller, PolicyEngine policy, DateTimeOffset now, NodeOptions options, string? dataset, bool partial)
     {
@@ -100,20 +98,38 @@ internal static class WorkPages
             // Refused for its rows: the report names them. Refused as a whole: the sentence belongs to the file.
             if (sent.Problem.Extensions.GetValueOrDefault("errors") is not IReadOnlyList<RowError> errors)
                 return Wrong(http, model, "file", ProblemWriting.Translate(sent.Problem, CultureInfo.CurrentUICulture).Detail);
-            var wrong = sent.Problem.Extensions.GetValueOrDefault("errorCount") as long? ?? errors.Count;
-            var refused = new UploadReport(name, title, partial, 0, wrong, 0, Rejects(errors), null, null, null, clock.GetUtcNow(), null);
+            long Count(string what) => sent.Problem.Extensions.GetValueOrDefault(what) as long? ?? 0;
+            var refused = new UploadReport(
+                name, title, partial, Count("rowCount") - Count("rejectedCount"), Count("rejectedCount"), 0, Rejects(errors, dataset, RejectsShown), RejectsFile(errors, dataset), null, null,
+                clock.GetUtcNow(), null, Faults: Count("errorCount"));
             return Portal.Page<UploadView>(http, Shown.Ready(model with { Report = refused }), StatusCodes.Status422UnprocessableEntity);
         }
         var batch = sent.Value.Batch;
+        await WaitForProofAsync(sequencer, batch, cancel).ConfigureAwait(false);
         var size = sequencer.Log.Head.Size;
         var seal = records.LedgerIndex(batch.Entry) is { } index && index < size
             ? new SealModel(SealSubject.Batch, index, size, null, Convert.ToBase64String(batch.Root), 0, "/ledger/proof/" + index.ToString(CultureInfo.InvariantCulture))
             : new SealModel(SealSubject.Batch, null);
         var receipt = $"/api/v1/receipts/{batch.Id}";
         var report = new UploadReport(
-            name, title, partial, batch.Rows, batch.Rejected, batch.Rows, Rejects(sent.Value.Errors), batch.Rejected > 0 ? receipt + "/rejects" : null,
-            batch.Id.ToString(), receipt, batch.Received, seal, sent.Value.Repeated);
+            name, title, partial, batch.Rows, batch.Rejected, batch.Rows, Rejects(sent.Value.Errors, dataset, RejectsShown), batch.Rejected > 0 ? receipt + "/rejects" : null,
+            batch.Id.ToString(), receipt, batch.Received, seal, sent.Value.Repeated, sent.Value.ErrorCount, "/data/" + dataset.Id);
         return Portal.Page<UploadView>(http, Shown.Ready(model with { Report = report }));
+    }
+
+    /// <summary>The ledger takes entries in within moments; waiting for it shows the proof with the receipt instead of asking people to come back.</summary>
+    private static async Task WaitForProofAsync(Sequencer sequencer, Batch batch, CancellationToken cancel)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        limit.CancelAfter(ProofWait);
+        try
+        {
+            await sequencer.WaitAsync(batch.Entry, limit.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            // The records are kept; the page says that the proof is still to come.
+        }
     }
 
     private static async Task<Result<IntakeReceipt>> SendAsync(
@@ -149,8 +165,38 @@ internal static class WorkPages
         }
     }
 
-    private static IReadOnlyList<RejectItem> Rejects(IReadOnlyList<RowError> errors) =>
-        [.. errors.Take(RejectsShown).Select(e => new RejectItem(e.Row, e.Field, e.Code, PageText.Find("Reject." + e.Code) ?? e.Message))];
+    private static IReadOnlyList<RejectItem> Rejects(IReadOnlyList<RowError> errors, Dataset dataset, int most) =>
+        [.. errors.Take(most).Select(e => new RejectItem(e.Row, e.Field, e.Code, Sentence(e, dataset)))];
+
+    /// <summary>What is wrong in the reader's language, with what the field would take; the value itself is never repeated.</summary>
+    private static string Sentence(RowError error, Dataset dataset)
+    {
+        var field = error.Field is null ? null : dataset.Fields.FirstOrDefault(f => f.Name == error.Field);
+        if (PageText.Find("Reject." + error.Code) is null)
+            return error.Message;
+        if (field is null)
+            return PageText.Of("Reject." + error.Code);
+        var takes = error.Code switch
+        {
+            "type" => FieldWords.Type(field),
+            "enum" => string.Join(PageText.Of("Comma"), (field.Constraints.Enum ?? []).Take(FieldWords.CodesShown)) + (field.Constraints.Enum?.Count > FieldWords.CodesShown ? "…" : ""),
+            "range" or "length" => string.Join(PageText.Of("Comma"), FieldWords.Bounds(field)),
+            _ => "",
+        };
+        return takes.Length == 0 && error.Code is "enum" or "range" or "length" ? error.Message : PageText.Of("Reject." + error.Code, takes);
+    }
+
+    /// <summary>The faults of a file that was refused as a whole. Nothing of it is kept on the node, so the list travels inside the page.</summary>
+    private static string RejectsFile(IReadOnlyList<RowError> errors, Dataset dataset)
+    {
+        // The byte order mark makes spreadsheet programs read the file as UTF-8.
+        var text = new StringBuilder("\uFEFFrow,field,code,message\r\n");
+        foreach (var e in Rejects(errors, dataset, int.MaxValue))
+            text.Append(CultureInfo.InvariantCulture, $"{e.Row},{Quoted(e.Field)},{e.Code},{Quoted(e.Message)}\r\n");
+        return "data:text/csv;charset=utf-8;base64," + Convert.ToBase64String(Encoding.UTF8.GetBytes(text.ToString()));
+    }
+
+    private static string Quoted(string? text) => "\"" + (text ?? "").Replace("\"", "\"\"", StringComparison.Ordinal) + "\"";
 
     private static IResult Wrong(HttpContext http, UploadModel model, string field, string message) =>
         Portal.Page<UploadView>(http, Shown.Ready(model with { Errors = [new FieldError(field, message)] }), StatusCodes.Status422UnprocessableEntity);

@@ -28,7 +28,7 @@ internal static class TokenEndpoints
         routes.MapPost("/connect/token", ExchangeAsync).WithName("token").AllowAnonymous().AcceptsBody(FormBytesMax).ExcludeFromDescription();
         routes.MapGet("/connect/authorize", AuthorizeAsync).WithName("authorize").AllowAnonymous().ExcludeFromDescription();
         routes.MapPost("/connect/authorize", AuthorizeAsync).WithName("authorize-form").AllowAnonymous().AcceptsBody(FormBytesMax).ExcludeFromDescription();
-        routes.MapGet("/connect/verify", VerifyPageAsync).WithName("verify").AllowAnonymous().ExcludeFromDescription();
+        routes.MapGet("/connect/verify", (Delegate)VerifyPageAsync).WithName("verify").AllowAnonymous().ExcludeFromDescription();
         routes.MapPost("/connect/verify", VerifyAsync).WithName("verify-form").AllowAnonymous().AcceptsBody(FormBytesMax).ExcludeFromDescription();
         routes.MapGet("/connect/userinfo", UserInfoAsync).WithName("userinfo").AllowAnonymous().ExcludeFromDescription();
     }
@@ -81,7 +81,7 @@ internal static class TokenEndpoints
         return Issue(await ForAccountAsync(users, account, request.GetScopes(), world).ConfigureAwait(false));
     }
 
-    private static async Task<IResult> VerifyPageAsync(HttpContext http, IAntiforgery forms, World world)
+    private static async Task<IResult> VerifyPageAsync(HttpContext http)
     {
         var session = await http.AuthenticateAsync(IdentityConstants.ApplicationScheme).ConfigureAwait(false);
         if (!session.Succeeded)
@@ -89,10 +89,12 @@ internal static class TokenEndpoints
             var back = http.Request.Path + http.Request.QueryString;
             return Results.Redirect("/account/sign-in" + QueryString.Create("returnUrl", back));
         }
+        // The route is open to all, so the session read here is what the frame and the form token must know of.
+        http.User = session.Principal!;
         var code = http.Request.Query["user_code"].ToString();
         var ticket = await http.AuthenticateAsync(Server).ConfigureAwait(false);
         var client = ticket.Principal?.GetClaim(Claims.ClientId);
-        return AccountPages.Device(http, forms, code.Length is > 0 and <= 64 ? code : null, client, failed: code.Length > 0 && client is null);
+        return AccountPages.Device(http, code.Length is > 0 and <= 64 ? code : null, client, failed: code.Length > 0 && client is null);
     }
 
     private static async Task<IResult> VerifyAsync(HttpContext http, IAntiforgery forms, UserManager<Account> users, World world)
@@ -106,7 +108,7 @@ internal static class TokenEndpoints
             return HostProblems.Antiforgery.ToResult();
         var ticket = await http.AuthenticateAsync(Server).ConfigureAwait(false);
         if (ticket.Principal?.GetClaim(Claims.ClientId) is null)
-            return AccountPages.Device(http, forms, null, null, failed: true);
+            return AccountPages.Device(http, null, null, failed: true);
         var form = await http.Request.ReadFormAsync(http.RequestAborted).ConfigureAwait(false);
         var home = new AuthenticationProperties { RedirectUri = "/connect/verify/done" };
         if (form["decision"] != "allow")

@@ -45,9 +45,11 @@ public enum FieldSensitivity
 /// <param name="Element">Name of the element it is bound to; null when none.</param>
 /// <param name="Constraints">Each constraint in words, such as "at least 0".</param>
 /// <param name="Unit">Unit of measure.</param>
+/// <param name="Meaning">What it means, where the name does not say it.</param>
+/// <param name="Codes">The code list; null when any value may stand.</param>
 public sealed record FieldItem(
     string Name, string? Title, string Type, string? Element, string? ElementHref, IReadOnlyList<string> Constraints,
-    FieldSensitivity Sensitivity, string? Unit = null);
+    FieldSensitivity Sensitivity, string? Unit = null, string? Meaning = null, IReadOnlyList<string>? Codes = null);
 
 /// <summary>A unit that contributes to a dataset.</summary>
 public sealed record ContributorItem(string Unit, long Records, DateTimeOffset? LastReceivedAt);

@@ -61,17 +61,6 @@ public sealed record LedgerModel(
     string CheckAction = "/ledger/check", long CheckMaxBytes = 1 << 20, CheckResult? Result = null, IReadOnlyList<FieldError>? Errors = null,
     string KeyHref = "/ledger/vkey");
 
-/// <summary>The sign-in page.</summary>
-/// <param name="Action">Where the form posts (fields <c>userName</c>, <c>password</c>, <c>returnUrl</c>).</param>
-/// <param name="ReturnUrl">A path on this site; the host checks it.</param>
-/// <param name="UserName">As sent.</param>
-/// <param name="Errors">Never tell which of name and password was wrong.</param>
-/// <param name="LockedUntil">No attempt is taken before then.</param>
-/// <param name="Providers">Other ways to sign in: value is the address the link leads to.</param>
-public sealed record SignInModel(
-    string Action, string? ReturnUrl = null, string? UserName = null, IReadOnlyList<FieldError>? Errors = null,
-    DateTimeOffset? LockedUntil = null, IReadOnlyList<Choice>? Providers = null);
-
 /// <summary>A role held in a unit.</summary>
 /// <param name="Place">Where it holds.</param>
 /// <param name="May">What it may do, each in words.</param>

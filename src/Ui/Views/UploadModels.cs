@@ -13,10 +13,12 @@ public sealed record RejectItem(long Row, string? Field, string Code, string Mes
 /// <param name="Rejects">The first of them.</param>
 /// <param name="RejectsHref">All of them as a file; null when there are none.</param>
 /// <param name="Receipt">Id of the receipt; null when nothing was kept.</param>
+/// <param name="Faults">Everything found wrong, of which <paramref name="Rejects"/> lists the first; one row may have several.</param>
+/// <param name="DatasetHref">The dataset's page.</param>
 /// <param name="Repeated">The very same file had been received before: nothing was doubled.</param>
 public sealed record UploadReport(
     string FileName, string Dataset, bool Partial, long Accepted, long Rejected, long Kept, IReadOnlyList<RejectItem> Rejects,
-    string? RejectsHref, string? Receipt, string? ReceiptHref, DateTimeOffset At, SealModel? Seal, bool Repeated = false);
+    string? RejectsHref, string? Receipt, string? ReceiptHref, DateTimeOffset At, SealModel? Seal, bool Repeated = false, long Faults = 0, string? DatasetHref = null);
 
 /// <summary>The upload page: the form, then what became of it.</summary>
 /// <param name="Action">Where the form posts (multipart; fields <c>dataset</c>, <c>mode</c> = all or partial, <c>file</c>).</param>
