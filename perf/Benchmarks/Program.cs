@@ -7,6 +7,8 @@ using Gongzhi.Perf.Figures;
     ("P1-csv", P1Contribute.CsvAsync),
     ("P1-formats", P1Contribute.FormatsAsync),
     ("P1-growth", P1Contribute.GrowthAsync),
+    ("P2-raw", P2Query.RawAsync),
+    ("P2-postgres", P2Query.PostgresAsync),
 ];
 
 var (wanted, quick, size, repository, postgres) = (new List<string>(), false, (int?)null, "", "");

@@ -34,6 +34,8 @@ internal static partial class Clock
         FlushDisks();
     }
 
+    public static Task<double> TimeAsync<T>(Func<Task<T>> work) => TimeAsync((Func<Task>)work);
+
     public static async Task<double> TimeAsync(Func<Task> work)
     {
         Settle();
