@@ -9,6 +9,11 @@ using Gongzhi.Perf.Figures;
     ("P1-growth", P1Contribute.GrowthAsync),
     ("P2-raw", P2Query.RawAsync),
     ("P2-postgres", P2Query.PostgresAsync),
+    ("P3", P3Ledger.RunAsync),
+    ("P5", P5Policy.RunAsync),
+    ("P6", P6Reports.RunAsync),
+    ("P8", P8Page.RunAsync),
+    ("P9", P9Start.RunAsync),
 ];
 
 var (wanted, quick, size, repository, postgres) = (new List<string>(), false, (int?)null, "", "");
