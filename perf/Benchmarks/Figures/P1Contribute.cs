@@ -43,6 +43,7 @@ internal static class P1Contribute
             Text.Invariant($"Processor time {cpu / bench.Repetitions:0.00} s a run over {Environment.ProcessorCount} cores."),
             .. await P1Stages.NotesAsync(node, path),
             "PostgreSQL: " + Postgres.Settings + "; it checks that a place has twelve digits, we look every place up.",
+            await KeysAsync(node),
         ]);
     }
 
@@ -137,6 +138,17 @@ internal static class P1Contribute
             if (!response.IsSuccessStatusCode || !text.Contains(Text.Invariant($"\"accepted\":{rows}"), StringComparison.Ordinal))
                 throw new InvalidOperationException(text);
         });
+    }
+
+    /// <summary>Whether this version holds a dataset to its primary key: the comparison with PostgreSQL's key must say so.</summary>
+    private static async Task<string> KeysAsync(BenchNode node)
+    {
+        var row = $"1,9901000000000000,A,ME,1.00,2025-01-01T08:00:00+08:00,{City.Generate().PlacesAt(PlaceLevel.Community)[0].Code}\n";
+        var body = "id,card,merchant,category,amount,paid_at,place\n" + row + row;
+        var outcome = await node.TryContributeAsync(await NewAsync(node), new MemoryStream(System.Text.Encoding.UTF8.GetBytes(body)), "text/csv");
+        return outcome.Ok
+            ? "The primary key is declared but not checked by this version of ours; PostgreSQL checks its own."
+            : $"Both check the primary key (the same key twice is refused here: {outcome.Problem.Code}).";
     }
 
     private static Task<Dataset> NewAsync(BenchNode node) => node.DefinePaymentsAsync(Text.Invariant($"payments-{Interlocked.Increment(ref _datasets)}"));

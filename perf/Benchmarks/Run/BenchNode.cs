@@ -78,12 +78,18 @@ internal sealed class BenchNode : IAsyncDisposable
     /// <summary>The file through the door every contribution takes: detected, checked, canonical, hashed, durable, committed.</summary>
     public async Task<IntakeReceipt> ContributeAsync(Dataset dataset, Stream body, string contentType)
     {
+        var outcome = await TryContributeAsync(dataset, body, contentType);
+        return outcome.Ok ? outcome.Value : throw new InvalidOperationException($"{outcome.Problem.Detail} {JsonSerializer.Serialize(outcome.Problem.Extensions)}");
+    }
+
+    /// <summary>The same, when a refusal is an answer too.</summary>
+    public async Task<Result<IntakeReceipt>> TryContributeAsync(Dataset dataset, Stream body, string contentType)
+    {
         var source = await CellSources.OpenAsync(body, contentType, null, [.. dataset.Fields.Select(f => f.Name)], World.SpoolDirectory, new SourceOptions(), CancellationToken.None);
         await using (source)
         {
-            var outcome = await Services.GetRequiredService<IntakeService>().ContributeAsync(
+            return await Services.GetRequiredService<IntakeService>().ContributeAsync(
                 new Contribution { Dataset = dataset, Contributor = Caller.Party, Source = source, Origin = "bench " + contentType }, CancellationToken.None);
-            return outcome.Ok ? outcome.Value : throw new InvalidOperationException($"{outcome.Problem.Detail} {JsonSerializer.Serialize(outcome.Problem.Extensions)[..400]}");
         }
     }
 
