@@ -64,8 +64,8 @@ internal static partial class DurableFile
         }
         finally
         {
-            // Nobody may still be flushing when the handles are closed.
-            Task.WaitAll(others);
+            // Nobody may still be flushing when the handles are closed; the first failure is thrown as it was.
+            Task.WhenAll(others).GetAwaiter().GetResult();
         }
 
         void Some()
