@@ -52,6 +52,35 @@ public sealed class TokenTests
     }
 
     [Fact]
+    public async Task A_token_that_was_good_a_moment_ago_is_refused_once_it_has_ended()
+    {
+        var clock = new MovedClock();
+        await using var node = await TestNode.StartAsync(extend: b => b.Services.AddSingleton<TimeProvider>(clock));
+        using var client = node.NewClient();
+        var token = await node.TokenAsync();
+        Assert.Equal(HttpStatusCode.OK, await AskAsync(token));
+        Assert.Equal(HttpStatusCode.OK, await AskAsync(token));
+        // What is remembered of one token says nothing of another, nor of the same with one letter changed.
+        Assert.Equal(HttpStatusCode.Unauthorized, await AskAsync(token[..^10] + (token[^10] == 'A' ? 'B' : 'A') + token[^9..]));
+        clock.Ahead = TimeSpan.FromMinutes(9);
+        Assert.Equal(HttpStatusCode.OK, await AskAsync(token));
+        clock.Ahead = TimeSpan.FromMinutes(16);
+        Assert.Equal(HttpStatusCode.Unauthorized, await AskAsync(token));
+
+        async Task<HttpStatusCode> AskAsync(string bearer)
+        {
+            using var response = await client.SendAsync(new HttpRequestMessage(HttpMethod.Get, "/api/test/whoami").WithToken(bearer));
+            return response.StatusCode;
+        }
+    }
+
+    private sealed class MovedClock : TimeProvider
+    {
+        public TimeSpan Ahead { get; set; }
+        public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + Ahead;
+    }
+
+    [Fact]
     public async Task Keys_and_clients_outlive_a_restart_and_another_secret_does_not_start()
     {
         var node = await TestNode.StartAsync(ownsDirectory: false);

@@ -6,6 +6,10 @@ namespace Gongzhi.Ledger;
 /// <summary>Files that survive a power cut: temporary name → fsync → rename → fsync of the directory.</summary>
 internal static partial class DurableFile
 {
+    /// <summary>Bounds the open files.</summary>
+    private const int FlushedTogetherMax = 64;
+    private const int FlushThreads = 8;
+
     /// <summary>
     /// Writes all files; the renames start only once every content is on disk. Not atomic across files. Temporary names are unique,
     /// so that two processes that write the same file at once cannot rename each other's half.
@@ -18,13 +22,24 @@ internal static partial class DurableFile
         var names = new string?[files.Count];
         try
         {
-            for (var i = 0; i < files.Count; i++)
+            for (var from = 0; from < files.Count; from += FlushedTogetherMax)
             {
-                CreateDirectory(Path.GetDirectoryName(files[i].Path)!);
-                var name = names[i] = Path.Combine(temporary, Convert.ToHexStringLower(System.Security.Cryptography.RandomNumberGenerator.GetBytes(12)));
-                using var handle = File.OpenHandle(name, FileMode.CreateNew, FileAccess.Write);
-                RandomAccess.Write(handle, files[i].Content.Span, 0);
-                RandomAccess.FlushToDisk(handle);
+                var handles = new List<SafeFileHandle>();
+                try
+                {
+                    for (var i = from; i < Math.Min(files.Count, from + FlushedTogetherMax); i++)
+                    {
+                        CreateDirectory(Path.GetDirectoryName(files[i].Path)!);
+                        var name = names[i] = Path.Combine(temporary, Convert.ToHexStringLower(System.Security.Cryptography.RandomNumberGenerator.GetBytes(12)));
+                        handles.Add(File.OpenHandle(name, FileMode.CreateNew, FileAccess.Write));
+                        RandomAccess.Write(handles[^1], files[i].Content.Span, 0);
+                    }
+                    Flush(handles);
+                }
+                finally
+                {
+                    foreach (var handle in handles) handle.Dispose();
+                }
             }
             var directories = new HashSet<string>(StringComparer.Ordinal);
             for (var i = 0; i < files.Count; i++)
@@ -40,6 +55,32 @@ internal static partial class DurableFile
             // A log that tries again every second on a full disk must not fill it further.
             foreach (var name in names) if (name is not null) File.Delete(name);
             throw;
+        }
+    }
+
+    /// <summary>
+    /// Every file, several at once: a journalling file system answers flushes that wait together with one commit, where one after another each
+    /// waits for its own. Threads of their own, since a flush blocks its thread and the pool would be slow to add others.
+    /// </summary>
+    private static void Flush(List<SafeFileHandle> handles)
+    {
+        var next = -1;
+        var others = new Task[Math.Min(FlushThreads, handles.Count) - 1];
+        for (var i = 0; i < others.Length; i++)
+            others[i] = Task.Factory.StartNew(Some, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        try
+        {
+            Some();
+        }
+        finally
+        {
+            // Nobody may still be flushing when the handles are closed; the first failure is thrown as it was.
+            Task.WhenAll(others).GetAwaiter().GetResult();
+        }
+
+        void Some()
+        {
+            for (int i; (i = Interlocked.Increment(ref next)) < handles.Count;) RandomAccess.FlushToDisk(handles[i]);
         }
     }
 

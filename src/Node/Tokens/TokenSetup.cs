@@ -2,6 +2,8 @@ using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Storage;
 using Gongzhi.Node.Hosting;
+using Microsoft.AspNetCore;
+using OpenIddict.Server;
 using OpenIddict.Server.AspNetCore;
 using OpenIddict.Validation.AspNetCore;
 using static OpenIddict.Abstractions.OpenIddictConstants;
@@ -37,6 +39,14 @@ internal static class TokenSetup
                     .SetRefreshTokenLifetime(TimeSpan.FromHours(options.SessionHours))
                     .SetDeviceCodeLifetime(TimeSpan.FromMinutes(10))
                     .SetUserCodeLifetime(TimeSpan.FromMinutes(10));
+                // Looking whether a request is for one of these addresses compares whole URLs, which costs as much as a small report.
+                server.AddEventHandler<OpenIddictServerEvents.ProcessRequestContext>(handler => handler.SetOrder(int.MinValue).UseInlineHandler(context =>
+                {
+                    var path = context.Transaction.GetHttpRequest()?.Path;
+                    if (path is { } asked && !asked.StartsWithSegments("/connect") && !asked.StartsWithSegments("/.well-known"))
+                        context.SkipRequest();
+                    return default;
+                }));
                 server.AddSigningKey(TokenKeys.Signing(world)).AddEncryptionKey(TokenKeys.Encryption(world));
                 server.DisableAccessTokenEncryption();
                 if (options.PublicUrl is not null)
@@ -55,6 +65,8 @@ internal static class TokenSetup
                 validation.UseAspNetCore();
                 validation.AddAudiences(Audience(world));
             });
+        services.AddSingleton<KeptTokens>();
+        services.AddAuthentication().AddScheme<Microsoft.AspNetCore.Authentication.AuthenticationSchemeOptions, KeptTokenHandler>(KeptTokens.Scheme, null);
         services.AddHostedService<TokenPruning>();
         services.AddHttpContextAccessor();
         services.AddScoped(provider => new CallerAccessor(
@@ -64,6 +76,6 @@ internal static class TokenSetup
     /// <summary>A bearer token when one is sent, else the session cookie.</summary>
     public static string SchemeFor(HttpContext http) =>
         http.Request.Headers.Authorization.ToString().StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase)
-            ? OpenIddictValidationAspNetCoreDefaults.AuthenticationScheme
+            ? KeptTokens.Scheme
             : Microsoft.AspNetCore.Identity.IdentityConstants.ApplicationScheme;
 }

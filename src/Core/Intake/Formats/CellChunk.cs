@@ -26,7 +26,10 @@ public enum CellKind : byte
 /// A run of rows as UTF-8 slices, the one shape in which every format reaches the checks. Owned by whoever received it;
 /// returned to the source's pool by <see cref="Dispose"/>. Cells are row-major: cell (r, c) is at index r * Columns + c.
 /// </summary>
-public sealed class CellChunk(int columns, int rowCapacity) : IDisposable
+/// <param name="columns">At least 1.</param>
+/// <param name="rowCapacity">The most rows it is filled with.</param>
+/// <param name="rowsAtFirst">Rows it has room for from the start; who fills it makes room for more. All of them when 0.</param>
+public sealed class CellChunk(int columns, int rowCapacity, int rowsAtFirst = 0) : IDisposable
 {
     // Set by the pooling source before the chunk is handed out; taken exactly once by Dispose, so disposing twice is harmless.
     private Action<CellChunk>? _release;
@@ -47,10 +50,10 @@ public sealed class CellChunk(int columns, int rowCapacity) : IDisposable
     public int TextLength { get; set; }
 
     /// <summary>Start of each cell in <see cref="Text"/>; length at least Rows * Columns.</summary>
-    public int[] Starts { get; set; } = new int[columns * rowCapacity];
+    public int[] Starts { get; set; } = new int[columns * (rowsAtFirst > 0 ? rowsAtFirst : rowCapacity)];
 
     /// <summary>Length in bytes of each cell.</summary>
-    public int[] Lengths { get; set; } = new int[columns * rowCapacity];
+    public int[] Lengths { get; set; } = new int[columns * (rowsAtFirst > 0 ? rowsAtFirst : rowCapacity)];
 
     /// <summary>Kind of each cell; null when every cell is <see cref="CellKind.Text"/> (CSV).</summary>
     public CellKind[]? Kinds { get; set; }
@@ -78,6 +81,20 @@ public sealed class CellChunk(int columns, int rowCapacity) : IDisposable
 
     /// <summary>The most rows this chunk can hold.</summary>
     public int RowCapacity { get; } = rowCapacity;
+
+    /// <summary>Room for so many rows; cells of rows not yet written are missing. Doubles, so that filling costs the same a row.</summary>
+    internal void Grow(int rows)
+    {
+        if (rows * (long)Columns <= Starts.Length)
+            return;
+        var cells = (int)Math.Min((long)RowCapacity * Columns, Math.Max(Starts.Length * 2L, rows * (long)Columns));
+        var (starts, lengths, kinds) = (Starts, Lengths, Kinds);
+        Array.Resize(ref starts, cells);
+        Array.Resize(ref lengths, cells);
+        if (kinds is not null)
+            Array.Resize(ref kinds, cells);
+        (Starts, Lengths, Kinds) = (starts, lengths, kinds);
+    }
 
     /// <summary>The bytes of one cell.</summary>
     public ReadOnlySpan<byte> Cell(int row, int column)

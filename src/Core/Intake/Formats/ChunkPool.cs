@@ -6,7 +6,10 @@ namespace Gongzhi.Core.Intake.Formats;
 /// The chunks of one source. A chunk keeps its text buffer and index arrays while it is idle, so a long file allocates
 /// only what is in flight at once. Released from any thread; rented by the source alone.
 /// </summary>
-internal sealed class ChunkPool(int columns, bool kinds)
+/// <param name="columns">Of each chunk.</param>
+/// <param name="kinds">Whether the source knows more than text.</param>
+/// <param name="rowsAtFirst">Room of a new chunk; 0 for all it may hold.</param>
+internal sealed class ChunkPool(int columns, bool kinds, int rowsAtFirst = 0)
 {
     private readonly ConcurrentQueue<CellChunk> _idle = new();
     private volatile bool _closed;
@@ -15,7 +18,7 @@ internal sealed class ChunkPool(int columns, bool kinds)
     {
         if (!_idle.TryDequeue(out var chunk))
         {
-            chunk = new CellChunk(columns, FormatLimits.RowsPerChunk(columns));
+            chunk = new CellChunk(columns, FormatLimits.RowsPerChunk(columns), Math.Min(rowsAtFirst, FormatLimits.RowsPerChunk(columns)));
             if (kinds) chunk.Kinds = new CellKind[chunk.Starts.Length];
         }
         chunk.Rows = 0;

@@ -9,7 +9,10 @@ internal sealed class ChunkWriter(int columns, bool collect)
     /// <summary>Most text in one chunk: array lengths end at 2 GiB, and doubling must stay under that.</summary>
     private const int TextMax = 1 << 30;
 
-    private readonly ChunkPool _pool = new(columns, kinds: true);
+    /// <summary>Room a chunk begins with: most contributions over HTTP are a row or a few, and pay for these alone.</summary>
+    private const int RowsAtFirst = 64, TextAtFirst = 8 << 10;
+
+    private readonly ChunkPool _pool = new(columns, kinds: true, RowsAtFirst);
     private readonly SortedDictionary<int, RowFault> _faults = [];
     private CellChunk? _chunk;
     private long _rowsBefore;
@@ -20,7 +23,7 @@ internal sealed class ChunkWriter(int columns, bool collect)
         {
             if (_chunk is null)
             {
-                _chunk = _pool.Rent(64 << 10);
+                _chunk = _pool.Rent(TextAtFirst);
                 _chunk.Starts.AsSpan().Clear();
                 _chunk.Lengths.AsSpan().Clear();
                 _chunk.Kinds.AsSpan().Clear();
@@ -39,7 +42,11 @@ internal sealed class ChunkWriter(int columns, bool collect)
     /// <summary>The 1-based number in the file of a row of this chunk.</summary>
     public long RowNumber(int row) => _rowsBefore + row + 1;
 
-    public void EndRows(int count) => Chunk.Rows += count;
+    public void EndRows(int count)
+    {
+        Chunk.Grow(Chunk.Rows + count);
+        Chunk.Rows += count;
+    }
 
     public void Set(int row, int column, CellKind kind, ReadOnlySpan<byte> text)
     {
@@ -90,6 +97,7 @@ internal sealed class ChunkWriter(int columns, bool collect)
             Fault(row, "format.nul", "A cell holds the character U+0000.");
             return;
         }
+        chunk.Grow(row + 1);
         var i = row * columns + column;
         chunk.Starts[i] = chunk.TextLength;
         chunk.Lengths[i] = bytes;

@@ -9,6 +9,7 @@ namespace Gongzhi.Core.Intake.Formats;
 /// </summary>
 public static class Encodings
 {
+    private const int SmallBytes = 16 << 10;
     private static readonly Encoding Gb18030 = CodePagesEncodingProvider.Instance.GetEncoding(54936, EncoderFallback.ExceptionFallback, DecoderFallback.ExceptionFallback)!;
 
     /// <summary>
@@ -21,8 +22,16 @@ public static class Encodings
 
     internal static async ValueTask<Stream> OpenAsync(Stream stream, CancellationToken cancel)
     {
-        var buffer = GC.AllocateUninitializedArray<byte>(FormatLimits.EncodingHeadBytes);
+        // A small report must not cost a large buffer.
+        var buffer = GC.AllocateUninitializedArray<byte>(SmallBytes);
         var length = await stream.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancel).ConfigureAwait(false);
+        if (length == buffer.Length)
+        {
+            var larger = GC.AllocateUninitializedArray<byte>(FormatLimits.EncodingHeadBytes);
+            buffer.CopyTo(larger, 0);
+            length += await stream.ReadAtLeastAsync(larger.AsMemory(length), larger.Length - length, throwOnEndOfStream: false, cancel).ConfigureAwait(false);
+            buffer = larger;
+        }
         var head = buffer.AsMemory(0, length);
         var (encoding, mark) = Detect(head.Span, whole: length < buffer.Length);
         var rest = new HeadStream(head[mark..], stream);

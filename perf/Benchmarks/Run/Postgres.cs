@@ -1,0 +1,98 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using Npgsql;
+
+namespace Gongzhi.Perf;
+
+/// <summary>
+/// A PostgreSQL cluster of the benchmark's own: made, started on a free port of the loopback address, stopped and removed again. Commits are
+/// durable (fsync and synchronous_commit on); memory and journal are set as its manual advises for loading, so that it shows what it can.
+/// </summary>
+internal sealed class Postgres : IAsyncDisposable
+{
+    /// <summary>Settings beside the defaults, named in the results.</summary>
+    public const string Settings = "fsync=on synchronous_commit=on shared_buffers=1GB max_wal_size=8GB checkpoint_timeout=30min work_mem=256MB max_connections=200 max_parallel_workers_per_gather=2 jit=on";
+
+    private readonly string _programs;
+    private readonly string _directory;
+
+    private Postgres(string programs, string directory, int port)
+    {
+        (_programs, _directory) = (programs, directory);
+        ConnectionString = string.Create(CultureInfo.InvariantCulture, $"Host=127.0.0.1;Port={port};Username=bench;Database=postgres;Command Timeout=600;Maximum Pool Size=100");
+        Source = NpgsqlDataSource.Create(ConnectionString);
+    }
+
+    public string ConnectionString { get; }
+    public NpgsqlDataSource Source { get; }
+
+    public static async Task<Postgres> StartAsync(string programs)
+    {
+        var root = System.IO.Directory.CreateTempSubdirectory("gongzhi-bench-pg-").FullName;
+        var data = Path.Combine(root, "data");
+        // The server refuses to run as root; Debian's package brings the user it should run as.
+        if (Environment.UserName == "root")
+            await RunAsync("chown", "postgres", root);
+        await AsOwnerAsync(Path.Combine(programs, "initdb"), "-D", data, "-U", "bench", "-A", "trust", "-E", "UTF8", "--no-locale");
+        int port;
+        using (var probe = new TcpListener(IPAddress.Loopback, 0))
+        {
+            probe.Start();
+            port = ((IPEndPoint)probe.LocalEndpoint).Port;
+        }
+        var options = string.Join(' ', Settings.Split(' ').Append("listen_addresses=127.0.0.1").Append("unix_socket_directories=" + root)
+            .Append("port=" + port.ToString(CultureInfo.InvariantCulture)).Select(s => "-c " + s));
+        await AsOwnerAsync(Path.Combine(programs, "pg_ctl"), "-D", data, "-o", options, "-l", Path.Combine(root, "log"), "-w", "start");
+        return new Postgres(programs, root, port);
+    }
+
+    public async Task ExecuteAsync(string sql)
+    {
+        await using var command = Source.CreateCommand(sql);
+        await command.ExecuteNonQueryAsync();
+    }
+
+    public async Task<T> ScalarAsync<T>(string sql)
+    {
+        await using var command = Source.CreateCommand(sql);
+        return (T)(await command.ExecuteScalarAsync())!;
+    }
+
+    /// <summary>Stops the server by the process id that stands in its data directory, then removes the directory.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await Source.DisposeAsync();
+        await AsOwnerAsync(Path.Combine(_programs, "pg_ctl"), "-D", Path.Combine(_directory, "data"), "-m", "immediate", "-w", "stop");
+        System.IO.Directory.Delete(_directory, recursive: true);
+    }
+
+    private static Task AsOwnerAsync(string program, params string[] arguments) =>
+        Environment.UserName == "root" ? RunAsync("runuser", ["-u", "postgres", "--", program, .. arguments]) : RunAsync(program, arguments);
+
+    private static async Task RunAsync(string program, params string[] arguments)
+    {
+        // Nothing is read through pipes: the server would inherit them and keep them open.
+        var start = new ProcessStartInfo("sh") { WorkingDirectory = "/" };
+        var log = Path.GetTempFileName();
+        try
+        {
+            start.ArgumentList.Add("-c");
+            start.ArgumentList.Add("log=$1; shift; exec \"$@\" >\"$log\" 2>&1 </dev/null");
+            start.ArgumentList.Add("sh");
+            start.ArgumentList.Add(log);
+            start.ArgumentList.Add(program);
+            foreach (var argument in arguments)
+                start.ArgumentList.Add(argument);
+            using var process = Process.Start(start)!;
+            await process.WaitForExitAsync();
+            if (process.ExitCode != 0)
+                throw new InvalidOperationException($"{Path.GetFileName(program)} failed: {await File.ReadAllTextAsync(log)}");
+        }
+        finally
+        {
+            File.Delete(log);
+        }
+    }
+}
