@@ -216,5 +216,6 @@ public sealed class HostTests
         using var scope = node.App.Services.CreateScope();
         Assert.NotNull(scope.ServiceProvider.GetRequiredService<Core.Storage.NodeDb>().Set<Core.Parties.Party>().Find("person:old"));
         Assert.NotEmpty(await node.TokenAsync());
+        Assert.True(File.Exists(Path.Combine(options.Data, "node.db.before-upgrade")));
     }
 }

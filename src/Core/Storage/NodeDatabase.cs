@@ -44,7 +44,7 @@ public static class NodeDatabase
     /// <summary>Makes the schema on an empty disk, or brings an older one to what this program needs; see <see cref="SchemaUpgrade"/>.</summary>
     /// <exception cref="SchemaException">A newer program wrote it, or there is no way from what it is.</exception>
     public static void Prepare(World world, NodeDb db, IEnumerable<IHotSchema> hotSchemas) =>
-        PrepareWith(world, db, hotSchemas, SchemaUpgrade.Steps, SchemaUpgrade.Steps.Count == 0 ? SchemaUpgrade.FirstVersion : SchemaUpgrade.Steps[^1].To);
+        PrepareWith(world, db, hotSchemas, SchemaUpgrade.Steps, SchemaUpgrade.Steps[^1].To);
 
     internal static void PrepareWith(World world, NodeDb db, IEnumerable<IHotSchema> hotSchemas, IEnumerable<SchemaStep> steps, int latest)
     {

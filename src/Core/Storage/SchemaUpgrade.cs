@@ -8,8 +8,9 @@ public sealed class SchemaException(string message) : Exception(message);
 
 /// <summary>A change that no comparison can find out (a rename, a split, a type), run once, in order, before the comparison.</summary>
 /// <param name="To">The version the database has afterwards; one more than the step before.</param>
+/// <param name="IfTable">Run only where this table is: databases made between the change and its step lack it.</param>
 /// <param name="Sql">Plain SQL. It cannot touch audited tables: they change only through audited saves.</param>
-internal sealed record SchemaStep(int To, string Sql);
+internal sealed record SchemaStep(int To, string Sql, string? IfTable = null);
 
 /// <summary>
 /// Brings a database made by an older program to what this one would make on an empty disk (docs/decisions/0009-schema-upgrades.md). What is
@@ -21,10 +22,18 @@ internal static class SchemaUpgrade
     /// <summary>The copy made before the last upgrade, beside the database.</summary>
     public const string CopySuffix = ".before-upgrade";
 
-    /// <summary>Changes beyond additions since the first version; none yet.</summary>
-    public static IReadOnlyList<SchemaStep> Steps { get; } = [];
-
-    public const int FirstVersion = 1;
+    /// <summary>Changes beyond additions since the first version.</summary>
+    public static IReadOnlyList<SchemaStep> Steps { get; } =
+    [
+        // Grants are to read or to contribute since then. The table's triggers and index carry its name; the comparison makes them again.
+        new(2, """
+            DROP TRIGGER IF EXISTS "audited_read_grant_INSERT";
+            DROP TRIGGER IF EXISTS "audited_read_grant_UPDATE";
+            DROP TRIGGER IF EXISTS "audited_read_grant_DELETE";
+            DROP INDEX IF EXISTS "IX_read_grant_Dataset";
+            ALTER TABLE "read_grant" RENAME TO "access_grant";
+            """, IfTable: "read_grant"),
+    ];
 
     /// <param name="world">Whose database it is.</param>
     /// <param name="connection">The database, no transaction open.</param>
@@ -55,7 +64,8 @@ internal static class SchemaUpgrade
             {
                 if (step.To <= found)
                     continue;
-                Execute(connection, transaction, step.Sql);
+                if (step.IfTable is null || Read(connection).ContainsKey(step.IfTable))
+                    Execute(connection, transaction, step.Sql);
                 Execute(connection, transaction, string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version={step.To}"));
             }
             foreach (var sql in Difference(connection, wanted))

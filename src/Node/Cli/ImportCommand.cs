@@ -15,16 +15,13 @@ internal static class ImportCommand
         [".jsonl"] = "application/x-ndjson",
         [".json"] = "application/json",
         [".parquet"] = "application/vnd.apache.parquet",
-        [".arrow"] = "application/vnd.apache.arrow.file",
-        [".feather"] = "application/vnd.apache.arrow.file",
-        [".arrows"] = "application/vnd.apache.arrow.stream",
         [".xlsx"] = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         [".xls"] = "application/vnd.ms-excel",
     };
 
     public static Command Create()
     {
-        var file = new Argument<string>("FILE") { Description = Say.In("CSV, NDJSON, JSON, Parquet, Arrow, xlsx or xls, each also as .gz; - for standard input.", "CSV、NDJSON、JSON、Parquet、Arrow、xlsx 或 xls，均可为 .gz；- 表示标准输入。") };
+        var file = new Argument<string>("FILE") { Description = Say.In("CSV, NDJSON, JSON, Parquet, xlsx or xls, each also as .gz; - for standard input.", "CSV、NDJSON、JSON、Parquet、xlsx 或 xls，均可为 .gz；- 表示标准输入。") };
         var dataset = new Option<string>("--dataset") { Description = Say.In("Dataset to contribute to.", "报送到的数据集。"), Required = true };
         var mode = new Option<string>("--mode") { Description = Say.In("all: refuse the file if any row is wrong; partial: take the good rows.", "all：有一行不合格则整个文件不接收；partial：接收合格的行。"), DefaultValueFactory = _ => "all" };
         mode.AcceptOnlyFromAmong("all", "partial");

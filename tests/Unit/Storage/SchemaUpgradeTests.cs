@@ -77,7 +77,7 @@ public sealed class SchemaUpgradeTests : IDisposable
     private void Prepare(IModelPart part, string? at = null)
     {
         using var db = Open(part, at);
-        NodeDatabase.Prepare(World(at), db, [new Hot(part is Second)]);
+        NodeDatabase.PrepareWith(World(at), db, [new Hot(part is Second)], [], 1);
     }
 
     private void PrepareWith(IEnumerable<SchemaStep> steps, int latest, string? at = null)
