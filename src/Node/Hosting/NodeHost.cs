@@ -178,6 +178,8 @@ public static partial class NodeHost
         app.MapTokenEndpoints();
         app.MapAccountEndpoints();
         app.MapPasskeyEndpoints();
+        app.MapAccountAdministration();
+        app.MapClientAdministration();
         app.MapOpenApi("/openapi/{documentName}.json").WithMetadata(new EndpointNameMetadata("openapi")).AllowAnonymous();
         // Everything of the page comes from the package's own assembly; the security headers would stop anything else.
         app.MapScalarApiReference("/docs/api", (o, http) =>

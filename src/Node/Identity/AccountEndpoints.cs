@@ -24,10 +24,14 @@ internal static class AccountEndpoints
         account.MapGet("/setup", (HttpContext http, IAntiforgery forms, FirstAdministrator first, string? token) =>
             first.IsOpen(token) ? AccountPages.Setup(http, forms, token!) : SetupClosed(http)).WithName("setup").AllowAnonymous();
 
+        account.MapGet("/invitation", (HttpContext http, IAntiforgery forms, string? name, string? token) =>
+            name is { Length: > 0 and <= 128 } && token is { Length: > 0 and <= 2_048 } ? AccountPages.Invitation(http, forms, name, token) : SetupClosed(http)).WithName("invitation").AllowAnonymous();
+
         var open = account.MapGroup("").AllowAnonymous().AcceptsBody(FormBytesMax).AddEndpointFilter(RequireFormToken);
         open.MapPost("/sign-in", SignInAsync).WithName("sign-in-form");
         open.MapPost("/totp", TotpAsync).WithName("totp-form");
         open.MapPost("/setup", SetupAsync).WithName("setup-form");
+        open.MapPost("/invitation", InvitationAsync).WithName("invitation-form");
 
         var own = account.MapGroup("").RequireCaller().AcceptsBody(FormBytesMax).AddEndpointFilter(RequireFormToken);
         own.MapPost("/sign-out", SignOutAsync).WithName("sign-out");
@@ -188,6 +192,27 @@ internal static class AccountEndpoints
         return Results.LocalRedirect("/");
     }
 
+    /// <summary>Sets the password of an account by the link its owner was given. The link is good once: setting a password changes what it was made from.</summary>
+    private static async Task<IResult> InvitationAsync(HttpContext http, IAntiforgery forms, UserManager<Account> users)
+    {
+        var form = await http.Request.ReadFormAsync(http.RequestAborted).ConfigureAwait(false);
+        var (name, token, password) = (form["name"].ToString(), form["token"].ToString(), form["password"].ToString());
+        var account = name.Length is > 0 and <= 128 ? await users.FindByNameAsync(name).ConfigureAwait(false) : null;
+        var good = account is not null && await users.VerifyUserTokenAsync(
+            account, users.Options.Tokens.PasswordResetTokenProvider, UserManager<Account>.ResetPasswordTokenPurpose, token).ConfigureAwait(false);
+        if (!good)
+            return SetupClosed(http);
+        var result = await users.ResetPasswordAsync(account!, token, password).ConfigureAwait(false);
+        if (!result.Succeeded)
+        {
+            return ProblemWriting.IsMachine(http.Request) ? Refused(result).ToResult()
+                : AccountPages.Invitation(http, forms, name, token, string.Join(" ", result.Errors.Select(e => e.Description)), 422);
+        }
+        await users.SetLockoutEndDateAsync(account!, null).ConfigureAwait(false);
+        await users.ResetAccessFailedCountAsync(account!).ConfigureAwait(false);
+        return Results.LocalRedirect("/account/sign-in");
+    }
+
     private static async Task<IdentityResult> CheckPasswordAsync(UserManager<Account> users, Account account, string password)
     {
         foreach (var validator in users.PasswordValidators)
@@ -206,6 +231,10 @@ internal static class AccountEndpoints
 
     private static Core.Problem Refused(IdentityResult result) => HostProblems.PasswordRefused with
     {
-        Extensions = new Dictionary<string, object?> { ["why"] = result.Errors.Select(e => e.Code).ToArray() },
+        Extensions = new Dictionary<string, object?>
+        {
+            ["why"] = result.Errors.Select(e => e.Code).ToArray(),
+            ["messages"] = result.Errors.Select(e => e.Description).ToArray(),
+        },
     };
 }

@@ -27,6 +27,12 @@ internal static class AccountPages
             .Field("password", T("Password, at least 12 characters", "密码（至少 12 个字符）"), "password", "new-password")
             .Hidden("token", token).Button(T("Create", "创建")));
 
+    public static IResult Invitation(HttpContext http, IAntiforgery forms, string name, string token, string? error = null, int status = 200) =>
+        Page(http, forms, T("Choose your password", "设置密码"), error, "/account/invitation", status, form => form
+            .Text(T($"Account: {name}", $"账号：{name}"))
+            .Field("password", T("Password, at least 12 characters", "密码（至少 12 个字符）"), "password", "new-password")
+            .Hidden("name", name).Hidden("token", token).Button(T("Save", "保存")));
+
     public static IResult Device(HttpContext http, IAntiforgery forms, string? code, string? client, bool failed)
     {
         var error = failed ? T("The code is not known or has expired.", "验证码不存在或已过期。") : null;
