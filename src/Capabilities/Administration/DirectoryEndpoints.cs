@@ -56,9 +56,10 @@ internal static class DirectoryEndpoints
     private static async Task<IResult> DisableAsync(string id, bool disabled, PartyDirectory parties, CallerAccessor callers, CancellationToken cancel) =>
         (await parties.DisableAsync(callers.Required, id, disabled, cancel).ConfigureAwait(false)).ToResult(party => Results.Ok(new { id = party, disabled }));
 
-    internal sealed record NewUnit(string Id, string NameZh, string? NameEn, string? Place, int? Level, string? Parent, string? Kind);
+    // What is left out becomes empty and is refused by the directory, rather than null.
+    internal sealed record NewUnit(string Id = "", string NameZh = "", string? NameEn = null, string? Place = null, int? Level = null, string? Parent = null, string? Kind = null);
 
-    internal sealed record NewPartyBody(string Id, PartyKind Kind, string DisplayName);
+    internal sealed record NewPartyBody(string Id = "", PartyKind Kind = PartyKind.Person, string DisplayName = "");
 
-    internal sealed record RoleBody(string Role, string Unit, DateTimeOffset? Until);
+    internal sealed record RoleBody(string Role = "", string Unit = "", DateTimeOffset? Until = null);
 }

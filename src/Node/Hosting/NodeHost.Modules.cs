@@ -40,6 +40,7 @@ public static partial class NodeHost
         services.AddSingleton<PartyLookup>(provider => provider.GetRequiredService<PartyDirectory>().Resolve);
         services.AddSingleton<TerritoryStore>();
         services.AddSingleton<Catalog>();
+        services.AddSingleton<Elements>();
         services.AddSingleton<RecordStore>();
         services.AddSingleton<Sequencer>();
         services.AddSingleton<Fold>();

@@ -121,13 +121,7 @@ public static partial class NodeHost
             o.SerializerOptions.MaxDepth = 32;
             o.SerializerOptions.RespectNullableAnnotations = true;
         });
-        services.AddOpenApi("v1", o => o.AddDocumentTransformer((document, _, _) =>
-        {
-            document.Info.Title = "Gongzhi";
-            document.Info.Version = "v1";
-            document.Info.Description = "Errors are RFC 9457 problems with a stable code. Access tokens come from /connect/token.";
-            return Task.CompletedTask;
-        }));
+        services.AddOpenApi("v1", o => ApiDescription.Configure(o, world));
         if (options.TrustedProxies is { } proxies)
         {
             services.Configure<ForwardedHeadersOptions>(o =>

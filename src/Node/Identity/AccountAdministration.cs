@@ -78,7 +78,7 @@ internal static class AccountAdministration
 
     private static readonly Problem Exists = Problem.Conflict("accounts.exists", "There is an account of this name.");
 
-    internal sealed record NewAccount(string Name, string? DisplayName);
+    internal sealed record NewAccount(string Name = "", string? DisplayName = null);
 
     /// <param name="Link">Sets the password, once; shown here and nowhere else.</param>
     internal sealed record Invitation(string Name, string Party, string Link, DateTimeOffset Until);

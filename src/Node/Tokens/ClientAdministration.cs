@@ -87,7 +87,7 @@ internal static partial class ClientAdministration
     [GeneratedRegex(@"^[a-z][a-z0-9-]{0,63}\z")]
     private static partial Regex Id();
 
-    internal sealed record NewClient(string Id, string? DisplayName);
+    internal sealed record NewClient(string Id = "", string? DisplayName = null);
 
     /// <param name="Secret">Shown here and nowhere else; the node keeps a hash.</param>
     internal sealed record ClientSecret(string Id, string Party, string Secret);

@@ -242,6 +242,44 @@ public sealed class EmptyNodeTests
         Assert.Empty((await nobody.GetFromJsonAsyncElement("/api/v1/postures")).GetProperty("postures").EnumerateArray());
     }
 
+    [Fact]
+    public async Task Fields_bind_to_elements_that_exist_and_are_of_their_type()
+    {
+        await using var journey = await Journey.StartAsync();
+        using var other = await journey.OtherPartyAsync("tax", Roles.Steward);
+        object Species(string owner = "node", string type = "string", params string[] codes) => new
+        {
+            owner, nameZh = "树种", nameEn = "Species", type, sensitivity = "public", codes = codes.Length == 0 ? null : codes.Select(c => new { code = c, zh = c, en = c }),
+        };
+        object Trees(string type = "string") => new { title = "行道树", owner = "node", schema = new { fields = new object[] { new { name = "species", type, element = "species" } } } };
+
+        using (var unbound = await journey.Http.PutAsJsonAsync("/api/v1/datasets/trees", Trees()))
+            Assert.Equal("schema.fields.species.element", (await unbound.ProblemAsync(HttpStatusCode.UnprocessableEntity, "dataset.invalid")).GetProperty("path").GetString());
+        using (var foreign = await other.PutAsJsonAsync("/api/v1/elements/species", Species()))
+            await foreign.ProblemAsync(HttpStatusCode.Forbidden, "element.denied");
+        foreach (var wrong in new[] { new { }, Species(type: "colour"), Species("nowhere"), new { owner = "node", nameZh = "", nameEn = "x", type = "string", sensitivity = "public" } })
+        {
+            using var refused = await journey.Http.PutAsJsonAsync("/api/v1/elements/species", wrong);
+            Assert.True(refused.StatusCode is HttpStatusCode.UnprocessableEntity or HttpStatusCode.Forbidden, await refused.Content.ReadAsStringAsync());
+        }
+        using (var made = await journey.Http.PutAsJsonAsync("/api/v1/elements/species", Species("node", "string", "oak", "elm")))
+            Assert.True(made.StatusCode == HttpStatusCode.Created, await made.Content.ReadAsStringAsync());
+        using (var fewer = await journey.Http.PutAsJsonAsync("/api/v1/elements/species", Species("node", "string", "oak")))
+            await fewer.ProblemAsync(HttpStatusCode.Conflict, "element.incompatible");
+        using (var retyped = await journey.Http.PutAsJsonAsync("/api/v1/elements/species", Species("node", "integer", "oak", "elm")))
+            await retyped.ProblemAsync(HttpStatusCode.Conflict, "element.incompatible");
+        using (var more = await journey.Http.PutAsJsonAsync("/api/v1/elements/species", Species("node", "string", "oak", "elm", "fir")))
+            Assert.Equal(HttpStatusCode.OK, more.StatusCode);
+        using var nobody = journey.Node.NewClient();
+        Assert.Equal(3, (await nobody.GetFromJsonAsyncElement("/api/v1/elements/species")).GetProperty("codes").GetArrayLength());
+        Assert.Single((await nobody.GetFromJsonAsyncElement("/api/v1/elements")).GetProperty("elements").EnumerateArray());
+        await (await nobody.GetAsync("/api/v1/elements/none")).ProblemAsync(HttpStatusCode.NotFound, "element.unknown");
+
+        using (var mistyped = await journey.Http.PutAsJsonAsync("/api/v1/datasets/trees", Trees("integer")))
+            await mistyped.ProblemAsync(HttpStatusCode.UnprocessableEntity, "dataset.invalid");
+        await journey.DefineAsync("trees", Trees());
+    }
+
     /// <summary>The first administrator, by the link.</summary>
     private static async Task<HttpClient> FirstAsync(TestNode node)
     {
