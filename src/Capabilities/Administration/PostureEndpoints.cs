@@ -35,5 +35,5 @@ internal static class PostureEndpoints
     private static async Task<IResult> EndAsync(string area, string? reason, Postures postures, CallerAccessor callers, CancellationToken cancel) =>
         (await postures.SetAsync(callers.Required, area, PostureLevel.Ordinary, reason ?? "", null, cancel).ConfigureAwait(false)).ToResult(_ => Results.NoContent());
 
-    internal sealed record NewPosture(string Level = "", string Reason = "", DateTimeOffset Expires = default);
+    internal sealed record NewPosture(string Level = "", string Reason = "", DateTimeOffset? Expires = null);
 }

@@ -5,7 +5,7 @@ using Gongzhi.Core.Storage;
 namespace Gongzhi.Core.Audit;
 
 /// <summary>Which changes to list; null does not restrict. <paramref name="Before"/> is the last number of the page before.</summary>
-/// <param name="Entity">Kind of state that was changed: Grant, Party, RoleHolding, Unit, DatasetState, …</param>
+/// <param name="Entity">Kind of state that was changed: Grant, Party, RoleHolding, Unit, DatasetState, Place, …</param>
 /// <param name="Key">Part of the key of what was changed.</param>
 public sealed record AuditFilter(
     string? Entity = null, string? Key = null, string? Author = null, DateTimeOffset? From = null, DateTimeOffset? To = null, long? Before = null, int Limit = AuditTrail.PageDefault);
@@ -34,7 +34,8 @@ public sealed class AuditTrail(World world)
         When("json_extract(CAST(c.content AS TEXT), '$.author') = $author", "$author", filter.Author);
         When("json_extract(CAST(c.content AS TEXT), '$.time') >= $from", "$from", filter.From is { } from ? Microseconds.From(from) : null);
         When("json_extract(CAST(c.content AS TEXT), '$.time') < $to", "$to", filter.To is { } to ? Microseconds.From(to) : null);
-        When("EXISTS (SELECT 1 FROM json_each(CAST(c.content AS TEXT), '$.changes') e WHERE json_extract(e.value, '$.entity') = $entity)", "$entity", filter.Entity);
+        When("(json_extract(CAST(c.content AS TEXT), '$.what') = $entity OR EXISTS (SELECT 1 FROM json_each(CAST(c.content AS TEXT), '$.changes') e WHERE json_extract(e.value, '$.entity') = $entity))",
+            "$entity", filter.Entity);
         When("EXISTS (SELECT 1 FROM json_each(CAST(c.content AS TEXT), '$.changes') e WHERE instr(json_extract(e.value, '$.key'), $key) > 0)", "$key", filter.Key);
         When("c.seq < $before", "$before", filter.Before);
         sql.Append(" ORDER BY c.seq DESC LIMIT $limit");
