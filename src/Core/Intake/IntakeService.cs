@@ -66,6 +66,8 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             if (_store.FindRequest(RequestKey(contribution)) is { } earlier)
                 return await RepeatAsync(contribution, earlier, cancel).ConfigureAwait(false);
         }
+        if (StorageFull.Reached(_world))
+            return StorageFull.Problem;
         var reader = RowReader.For(contribution.Dataset, contribution.Source.Header, rules);
         if (!reader.Ok)
             return reader.Problem;
@@ -80,6 +82,10 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             {
                 Extensions = new Dictionary<string, object?> { ["row"] = e.Row },
             };
+        }
+        catch (Exception e) when (StorageFull.Is(e) && e is not WriterStoppedException)
+        {
+            return StorageFull.Problem;
         }
         catch (DuplicateRequestException)
         {
@@ -119,6 +125,8 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         private RejectsFile? _rejects;
         private long _writerRows, _rows, _rejectedRows, _errorCount;
         private bool _refused;
+        // Files that a commit may have listed are the next start's to judge.
+        private bool _mayBeListed;
 
         public async Task<Result<IntakeReceipt>> ExecuteAsync(CancellationToken cancel)
         {
@@ -176,6 +184,10 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         {
             _writer?.Dispose();
             _rejects?.Dispose();
+            if (_mayBeListed)
+                return;
+            SegmentWriter.Discard(_segments);
+            _rejects?.Discard();
         }
 
         private sealed record Checked(CellChunk Chunk, RowColumns Rows, List<RowError> Errors);
@@ -215,6 +227,8 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 _refused = true;
                 return;
             }
+            if (_errorCount > RejectsFile.ErrorsMax)
+                throw new SourceFormatException("records.tooManyErrors", $"More than {RejectsFile.ErrorsMax} values are not valid; this file does not fit the dataset.");
             _rejects ??= RejectsFile.Create(intake._world, _batch);
             _rejects.Write(chunk.Errors);
         }
@@ -235,7 +249,9 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             _leaves.Enqueue(Task.Run(() => Hash(chunk.Rows, encoder)));
             if (_writer is not null && _writerRows >= SegmentRowsMax)
                 await CloseSegmentAsync().ConfigureAwait(false);
-            _writer ??= new SegmentWriter(_dataset, intake._world.SegmentDirectory);
+            if (StorageFull.Reached(intake._world))
+                throw StorageFull.Exception();
+            _writer ??= new SegmentWriter(_dataset, intake._world);
             _writerRows += chunk.Rows.Rows;
             // The writer gives the chunk's memory back when it flushes; hashing must have read it by then.
             if (_writer.WouldFlush(chunk.Rows))
@@ -311,7 +327,16 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 RequestDigest = contribution.IdempotencyKey is null ? null : await RequestDigestAsync(contribution, cancel).ConfigureAwait(false),
                 Source = contribution.Origin,
             };
-            await commit(batch).ConfigureAwait(false);
+            _mayBeListed = true;
+            try
+            {
+                await commit(batch).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is not WriterStoppedException)
+            {
+                _mayBeListed = false;
+                throw;
+            }
             return new IntakeReceipt(batch, _errors, _errorCount, Repeated: false);
         }
 
