@@ -169,6 +169,23 @@ public sealed class HostTests
     }
 
     [Fact]
+    public async Task The_api_description_says_which_operations_want_a_caller_and_with_which_roles()
+    {
+        await using var node = await TestNode.StartAsync();
+        using var client = node.NewClient();
+        var description = await client.GetFromJsonAsync<JsonElement>("/openapi/v1.json");
+        var schemes = description.GetProperty("components").GetProperty("securitySchemes");
+        Assert.Equal("oauth2", schemes.GetProperty("token").GetProperty("type").GetString());
+        Assert.Equal("gz.test.session", schemes.GetProperty("session").GetProperty("name").GetString());
+        var paths = description.GetProperty("paths");
+        Assert.False(paths.GetProperty("/api/v1/datasets").GetProperty("get").TryGetProperty("security", out _));
+        var put = paths.GetProperty("/api/v1/datasets/{id}").GetProperty("put");
+        Assert.Equal(["token", "session"], put.GetProperty("security").EnumerateArray().Select(s => s.EnumerateObject().Single().Name));
+        Assert.True(put.GetProperty("responses").TryGetProperty("401", out _));
+        Assert.Contains("audit-administrator", paths.GetProperty("/api/v1/audit/changes").GetProperty("get").GetProperty("description").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Plain_http_to_other_machines_is_refused_unless_asked_for()
     {
         var options = TestNode.NewOptions() with { Urls = "http://0.0.0.0:0" };

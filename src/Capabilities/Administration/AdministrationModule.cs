@@ -6,5 +6,7 @@ public static class AdministrationModule
     public static void MapAdministration(this IEndpointRouteBuilder app)
     {
         app.MapDirectory();
+        app.MapPostures();
+        app.MapAudit();
     }
 }

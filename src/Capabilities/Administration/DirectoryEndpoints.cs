@@ -26,6 +26,22 @@ internal static class DirectoryEndpoints
                     Kind = unit.Kind ?? "government",
                 }, cancel).ConfigureAwait(false)).ToResult(id => Results.Created($"/api/v1/units/{id}", new { id })))
             .WithName("createUnit").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax);
+        app.MapGet("/api/v1/parties", (PartyDirectory parties, TimeProvider clock) => Results.Json(new
+        {
+            parties = parties.Parties.OrderBy(p => p.Id, StringComparer.Ordinal).Select(p => new
+            {
+                p.Id, p.Kind, p.DisplayName, p.Disabled, p.Bootstrap, roles = parties.Holdings(p.Id, clock.GetUtcNow()).Select(h => new { h.Role, h.Unit, h.Since, h.Until }),
+            }),
+        })).WithName("listParties").RequireCaller(Roles.SystemAdministrator, Roles.SecurityAdministrator, Roles.AuditAdministrator);
+        app.MapPost("/api/v1/parties/{id}/disable", (string id, PartyDirectory parties, CallerAccessor callers, CancellationToken cancel) => DisableAsync(id, true, parties, callers, cancel))
+            .WithName("disableParty").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax);
+        app.MapPost("/api/v1/parties/{id}/enable", (string id, PartyDirectory parties, CallerAccessor callers, CancellationToken cancel) => DisableAsync(id, false, parties, callers, cancel))
+            .WithName("enableParty").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax);
+        app.MapGet("/api/v1/setup", (PartyDirectory parties) =>
+        {
+            var missing = parties.MissingAdministrators();
+            return Results.Json(new { complete = missing.Count == 0, missing });
+        }).WithName("setupState").RequireCaller();
         app.MapPost("/api/v1/parties", async (NewPartyBody party, PartyDirectory parties, CallerAccessor callers, CancellationToken cancel) =>
                 (await parties.CreatePartyAsync(callers.Required, party.Id, party.Kind, party.DisplayName, cancel).ConfigureAwait(false)).ToResult(id => Results.Created($"/api/v1/parties/{id}", new { id })))
             .WithName("createParty").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax);
@@ -37,9 +53,13 @@ internal static class DirectoryEndpoints
             .WithName("endRole").RequireCaller(Roles.SystemAdministrator, Roles.SecurityAdministrator).AcceptsBody(BodyMax);
     }
 
-    internal sealed record NewUnit(string Id, string NameZh, string? NameEn, string? Place, int? Level, string? Parent, string? Kind);
+    private static async Task<IResult> DisableAsync(string id, bool disabled, PartyDirectory parties, CallerAccessor callers, CancellationToken cancel) =>
+        (await parties.DisableAsync(callers.Required, id, disabled, cancel).ConfigureAwait(false)).ToResult(party => Results.Ok(new { id = party, disabled }));
 
-    internal sealed record NewPartyBody(string Id, PartyKind Kind, string DisplayName);
+    // What is left out becomes empty and is refused by the directory, rather than null.
+    internal sealed record NewUnit(string Id = "", string NameZh = "", string? NameEn = null, string? Place = null, int? Level = null, string? Parent = null, string? Kind = null);
 
-    internal sealed record RoleBody(string Role, string Unit, DateTimeOffset? Until);
+    internal sealed record NewPartyBody(string Id = "", PartyKind Kind = PartyKind.Person, string DisplayName = "");
+
+    internal sealed record RoleBody(string Role = "", string Unit = "", DateTimeOffset? Until = null);
 }

@@ -7,6 +7,7 @@ public static class ExchangeModule
 {
     public static void MapExchange(this IEndpointRouteBuilder app)
     {
+        app.MapElements();
         app.MapDatasets();
         app.MapContribute(app.ServiceProvider.GetRequiredService<UploadLimits>());
         app.MapReceipts();

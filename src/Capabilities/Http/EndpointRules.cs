@@ -7,6 +7,9 @@ namespace Gongzhi.Capabilities.Http;
 /// <summary>The largest contribution of records this node takes, as its operator set it.</summary>
 public sealed record UploadLimits(long BytesMax);
 
+/// <summary>The roles of which a route wants one; none: whoever is signed in.</summary>
+public sealed record CallerRoles(IReadOnlyList<string> Roles);
+
 /// <summary>What a route says about itself; a test demands these of every route.</summary>
 public static class EndpointRules
 {
@@ -15,6 +18,7 @@ public static class EndpointRules
     /// <summary>Signed in (token or session), the party still there, and holding one of <paramref name="roles"/> if any are named.</summary>
     public static T RequireCaller<T>(this T builder, params string[] roles) where T : IEndpointConventionBuilder
     {
+        builder.WithMetadata(new CallerRoles(roles));
         builder.RequireAuthorization(policy => policy.RequireAuthenticatedUser().RequireAssertion(context =>
         {
             if (context.Resource is not HttpContext http)

@@ -6,5 +6,6 @@ public static class TransparencyModule
     public static void MapTransparency(this IEndpointRouteBuilder app)
     {
         app.MapLedger();
+        app.MapAccesses();
     }
 }

@@ -63,6 +63,8 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
         {
             var now = clock.GetUtcNow();
             db.Audit = new AuditContext(caller.Party, now);
+            if (Elements.BindingFault(db, parsed.Value) is { } unbound)
+                return Problem.Invalid("dataset.invalid", unbound.Message) with { Extensions = new Dictionary<string, object?> { ["path"] = unbound.Path } };
             var state = db.Set<DatasetState>().SingleOrDefault(d => d.Id == id);
             if (state is null)
             {

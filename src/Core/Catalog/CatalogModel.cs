@@ -28,6 +28,9 @@ public sealed class DatasetVersionState
 public sealed class ElementState
 {
     public required string Id { get; set; }
+
+    /// <summary>The unit whose stewards may change it; everybody may bind to it.</summary>
+    public required string Owner { get; set; }
     public required string NameZh { get; set; }
     public required string NameEn { get; set; }
 
@@ -77,6 +80,7 @@ public sealed class CatalogModel : IModelPart
             e.IsAudited();
             e.HasKey(x => x.Id);
             e.Property(x => x.Id).HasColumnName("id").HasMaxLength(64);
+            e.Property(x => x.Owner).HasColumnName("owner").HasMaxLength(64);
             e.Property(x => x.NameZh).HasColumnName("name_zh").HasMaxLength(200);
             e.Property(x => x.NameEn).HasColumnName("name_en").HasMaxLength(200);
             e.Property(x => x.Type).HasColumnName("type").HasMaxLength(16);

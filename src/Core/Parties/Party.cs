@@ -35,6 +35,9 @@ public sealed class Party
     /// API, and only of kind <see cref="PartyKind.Client"/>.
     /// </summary>
     public bool Bootstrap { get; init; }
+
+    /// <summary>Acts no more: nobody signs in as it, it holds no role and no grant is for it, until it is enabled again.</summary>
+    public bool Disabled { get; set; }
 }
 
 /// <summary>A role held by a party in a unit, from <see cref="Since"/> until before <see cref="Until"/>.</summary>
@@ -55,6 +58,9 @@ public static partial class Separation
 {
     private static readonly HashSet<string> Administrators = [Roles.SystemAdministrator, Roles.SecurityAdministrator, Roles.AuditAdministrator];
     private static readonly HashSet<string> Work = [Roles.Steward, Roles.Contributor, Roles.Reader, Roles.DutyOfficer];
+
+    /// <summary>The three administrators, in the order in which they come to a new node.</summary>
+    public static readonly IReadOnlyList<string> Three = [Roles.SystemAdministrator, Roles.SecurityAdministrator, Roles.AuditAdministrator];
 
     public static bool Known(string role) => Administrators.Contains(role) || Work.Contains(role);
     public static bool IsAdministrator(string role) => Administrators.Contains(role);

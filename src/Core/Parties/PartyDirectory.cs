@@ -33,7 +33,7 @@ public sealed class PartyDirectory
     public IReadOnlyList<RoleHolding> Holdings(string party, DateTimeOffset now)
     {
         var all = _snapshot.Value;
-        if (!all.Holdings.TryGetValue(party, out var every) || !all.Parties.TryGetValue(party, out var who))
+        if (!all.Holdings.TryGetValue(party, out var every) || !all.Parties.TryGetValue(party, out var who) || who.Disabled)
             return [];
         var held = every.Where(h => h.At(now)).ToList();
         return who is not { Bootstrap: true, Kind: PartyKind.Client } && held.Any(a => held.Any(b => Separation.Excludes(a.Role, b.Role))) ? [] : held;
@@ -44,10 +44,21 @@ public sealed class PartyDirectory
         (_snapshot.Value.Holdings.GetValueOrDefault(party) ?? [])
             .SelectMany(h => (DateTimeOffset[])[h.Since, h.Until ?? DateTimeOffset.MaxValue]).Where(t => t > now).DefaultIfEmpty(DateTimeOffset.MaxValue).Min();
 
-    /// <summary>The caller for an authenticated party, or null when nobody of that id is known.</summary>
+    /// <summary>Whether there is such a party and it may act.</summary>
+    public bool Acts(string party) => Party(party) is { Disabled: false };
+
+    /// <summary>Which of the three administrators no person holds now; the bootstrap client does not count.</summary>
+    public IReadOnlyList<string> MissingAdministrators()
+    {
+        var now = _time.GetUtcNow();
+        var held = Parties.Where(p => !p.Bootstrap).SelectMany(p => Holdings(p.Id, now)).Select(h => h.Role).ToHashSet();
+        return [.. Separation.Three.Where(role => !held.Contains(role))];
+    }
+
+    /// <summary>The caller for an authenticated party, or null when nobody of that id is known or it was disabled.</summary>
     public Caller? Resolve(string party)
     {
-        if (!_snapshot.Value.Parties.ContainsKey(party))
+        if (!Acts(party))
             return null;
         var held = Holdings(party, _time.GetUtcNow());
         return new Caller
@@ -153,21 +164,43 @@ public sealed class PartyDirectory
         }, cancel);
     }
 
-    /// <summary>Security administrators give roles in their units and below, never to themselves.</summary>
+    /// <summary>System administrators end and restore what a party may do as a whole, never their own. Its roles stay on record and count as held.</summary>
+    public Task<Result<string>> DisableAsync(Caller caller, string party, bool disabled, CancellationToken cancel = default)
+    {
+        if (!IsBootstrap(caller.Party) && !Holdings(caller, _time.GetUtcNow()).Any(h => h.Role == Roles.SystemAdministrator))
+            return Refused(Problem.Denied("parties.denied", "Only a system administrator may disable or enable a party."));
+        if (party == caller.Party)
+            return Refused(Problem.Denied("parties.self", "Nobody may disable himself."));
+        return ChangeAsync(caller.Party, disabled ? "disable party" : "enable party", db =>
+        {
+            if (db.Set<Party>().Find(party) is not { } who)
+                return Problem.NotFound("parties.unknown", "The party is unknown.");
+            who.Disabled = disabled;
+            return who.Id;
+        }, cancel);
+    }
+
+    /// <summary>
+    /// Security administrators give roles in their units and below, never to themselves. As long as nobody is one, a system administrator appoints the first,
+    /// another person; a disabled one still counts, so that disabling is no way to appoint.
+    /// </summary>
     public Task<Result<string>> GiveRoleAsync(Caller caller, string party, string role, string unit, DateTimeOffset? until = null, CancellationToken cancel = default)
     {
         var now = _time.GetUtcNow();
         if (!Separation.Known(role) || until <= now)
             return Refused(Problem.Invalid("parties.invalid", "The role is unknown, or would end before it begins."));
-        if (!Governs(caller, Roles.SecurityAdministrator, unit))
+        var appoints = !Governs(caller, Roles.SecurityAdministrator, unit);
+        if (appoints && !(role == Roles.SecurityAdministrator && Governs(caller, Roles.SystemAdministrator, unit)))
             return Refused(Problem.Denied("parties.denied", "Only a security administrator of this unit or one above may give a role."));
         if (party == caller.Party && !IsBootstrap(party))
             return Refused(Problem.Denied("parties.self", "Nobody may give a role to himself."));
-        return ChangeAsync(caller.Party, "give role", db =>
+        return ChangeAsync(caller.Party, appoints ? "appoint the first security administrator" : "give role", db =>
         {
             // Decided on what the transaction sees, not on the snapshot: two gifts in one group commit must see each other.
             if (db.Set<Party>().Find(party) is not { } who || db.Set<Unit>().Find(unit) is null)
                 return Problem.NotFound("parties.unknown", "The party or the unit is unknown.");
+            if (appoints && db.Set<RoleHolding>().Any(h => h.Role == Roles.SecurityAdministrator && (h.Until == null || h.Until > now)))
+                return Problem.Denied("parties.denied", "There is a security administrator; only he gives roles.");
             var held = db.Set<RoleHolding>().Where(h => h.Party == party && (h.Until == null || h.Until > now)).ToList();
             if (!(who.Bootstrap && who.Kind == PartyKind.Client) && held.FirstOrDefault(h => Separation.Excludes(h.Role, role)) is { } other)
                 return Problem.Conflict("parties.separation", $"The party holds {other.Role}, which excludes {role} (三员分立).");

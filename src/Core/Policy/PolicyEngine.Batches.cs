@@ -27,7 +27,7 @@ public sealed partial class PolicyEngine
         if (held.Any(h => h.Role is Roles.Contributor or Roles.Steward && h.Unit == dataset.Owner))
             return Yes("owner", "You contribute for the unit that owns the dataset.", "您是数据集所有单位的报送人员。");
         var why = new List<Reason>();
-        foreach (var candidate in directory.Party(caller.Party) is null ? [] : grants.ToContribute(dataset.Id))
+        foreach (var candidate in !directory.Acts(caller.Party) ? [] : grants.ToContribute(dataset.Id))
         {
             if (!Grants.IsFor(candidate.Grant, caller.Party, held))
                 continue;

@@ -106,7 +106,7 @@ public sealed partial class PolicyEngine(Grants grants, Postures postures, Party
             why.Add(new("purpose.missing", "Say for which purpose you read personal data.", "读取个人信息须说明用途。"));
         }
         var met = 0;
-        foreach (var candidate in directory.Party(caller.Party) is null ? [] : grants.ToRead(dataset.Id))
+        foreach (var candidate in !directory.Acts(caller.Party) ? [] : grants.ToRead(dataset.Id))
         {
             if (!Grants.IsFor(candidate.Grant, caller.Party, held) || (named is not null && candidate.Grant.Id != named))
                 continue;

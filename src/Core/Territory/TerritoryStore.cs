@@ -51,7 +51,6 @@ public sealed class TerritoryStore(World world, NodeWriter writer, TimeProvider 
             var code = command.Parameters.Add("$code", Microsoft.Data.Sqlite.SqliteType.Text);
             var definition = command.Parameters.Add("$definition", Microsoft.Data.Sqlite.SqliteType.Text);
             using var digest = System.Security.Cryptography.IncrementalHash.CreateHash(System.Security.Cryptography.HashAlgorithmName.SHA256);
-            digest.AppendData(System.Text.Encoding.UTF8.GetBytes($"places imported by {author}\n"));
             foreach (var place in places)
             {
                 code.Value = place.Code.ToString();
@@ -60,7 +59,7 @@ public sealed class TerritoryStore(World world, NodeWriter writer, TimeProvider 
                 digest.AppendData(System.Text.Encoding.UTF8.GetBytes(text + "\n"));
                 command.ExecuteNonQuery();
             }
-            PendingEntries.Add(scope.Connection, scope.Transaction, Guid.CreateVersion7(clock.GetUtcNow()), "state", digest.GetHashAndReset());
+            AuditNote.Add(scope, new AuditContext(author, clock.GetUtcNow(), "import places"), "Place", places.Count, digest.GetHashAndReset());
             scope.AfterCommit(() => _index = index);
         }, cancel).ConfigureAwait(false);
         return index.Places.Count;

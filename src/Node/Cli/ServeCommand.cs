@@ -61,6 +61,8 @@ internal static class ServeCommand
                 Console.WriteLine($"Gongzhi is listening on {string.Join(", ", app.Urls)} (world {options.World}, data {Path.GetFullPath(options.Data)})");
                 if (NodeHost.FirstAdministratorSecret(app, options) is { } secret)
                     Console.WriteLine($"Create the first administrator within an hour: {address.TrimEnd('/')}/account/setup?token={secret}");
+                else if (app.Services.GetRequiredService<Gongzhi.Core.Parties.PartyDirectory>().MissingAdministrators() is { Count: > 0 and < 3 } missing)
+                    Console.WriteLine($"Not set up yet: nobody is {string.Join(" or ", missing)}. See docs/guide/operator.md, \"Three administrators\".");
                 if (sample)
                     await SampleAsync(app, address, cancel).ConfigureAwait(false);
                 await app.WaitForShutdownAsync(cancel).ConfigureAwait(false);

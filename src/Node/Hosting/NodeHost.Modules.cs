@@ -4,6 +4,7 @@ using Gongzhi.Capabilities.Http;
 using Gongzhi.Capabilities.Places;
 using Gongzhi.Capabilities.Transparency;
 using Gongzhi.Core;
+using Gongzhi.Core.Audit;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Intake;
 using Gongzhi.Core.Parties;
@@ -39,6 +40,7 @@ public static partial class NodeHost
         services.AddSingleton<PartyLookup>(provider => provider.GetRequiredService<PartyDirectory>().Resolve);
         services.AddSingleton<TerritoryStore>();
         services.AddSingleton<Catalog>();
+        services.AddSingleton<Elements>();
         services.AddSingleton<RecordStore>();
         services.AddSingleton<Sequencer>();
         services.AddSingleton<Fold>();
@@ -62,6 +64,9 @@ public static partial class NodeHost
             place => GovernedQuery.Ranges(provider.GetRequiredService<TerritoryStore>(), place)));
         services.AddSingleton<IHotSchema, AccessSchema>();
         services.AddSingleton<AccessLog>();
+        services.AddSingleton<Accesses>();
+        services.AddSingleton<AuditTrail>();
+        services.AddSingleton<AuditReview>();
         services.AddSingleton(provider => new DuckEngine(
             new DuckEngineOptions { SegmentsDirectory = world.SegmentDirectory, TempDirectory = world.SpillDirectory },
             provider.GetRequiredService<TimeProvider>()));

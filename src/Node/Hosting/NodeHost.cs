@@ -121,13 +121,7 @@ public static partial class NodeHost
             o.SerializerOptions.MaxDepth = 32;
             o.SerializerOptions.RespectNullableAnnotations = true;
         });
-        services.AddOpenApi("v1", o => o.AddDocumentTransformer((document, _, _) =>
-        {
-            document.Info.Title = "Gongzhi";
-            document.Info.Version = "v1";
-            document.Info.Description = "Errors are RFC 9457 problems with a stable code. Access tokens come from /connect/token.";
-            return Task.CompletedTask;
-        }));
+        services.AddOpenApi("v1", o => ApiDescription.Configure(o, world));
         if (options.TrustedProxies is { } proxies)
         {
             services.Configure<ForwardedHeadersOptions>(o =>
@@ -178,6 +172,8 @@ public static partial class NodeHost
         app.MapTokenEndpoints();
         app.MapAccountEndpoints();
         app.MapPasskeyEndpoints();
+        app.MapAccountAdministration();
+        app.MapClientAdministration();
         app.MapOpenApi("/openapi/{documentName}.json").WithMetadata(new EndpointNameMetadata("openapi")).AllowAnonymous();
         // Everything of the page comes from the package's own assembly; the security headers would stop anything else.
         app.MapScalarApiReference("/docs/api", (o, http) =>

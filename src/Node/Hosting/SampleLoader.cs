@@ -63,6 +63,13 @@ internal static class SampleLoader
                 Kind = unit.Kind.ToString().ToLowerInvariant(),
             }, cancel).ConfigureAwait(false));
         }
+        var elements = services.GetRequiredService<Elements>();
+        foreach (var element in SampleElements.All.Where(e => elements.Find(e.Id) is null))
+        {
+            var defined = await elements.DefineAsync(loader, ToElement(element), cancel).ConfigureAwait(false);
+            if (!defined.Ok)
+                throw new InvalidOperationException($"The sample element {element.Id} was refused: {defined.Problem.Detail}");
+        }
         foreach (var sample in city.Datasets)
         {
             progress(sample.Id);
@@ -131,6 +138,11 @@ internal static class SampleLoader
             await JsonSerializer.SerializeAsync(file, accounts, cancellationToken: cancel).ConfigureAwait(false);
         return accounts;
     }
+
+    private static Element ToElement(SampleElement element) => new(
+        element.Id, "city-data-bureau", element.Name.Zh, element.Name.En, element.Type, element.Unit,
+        element.Sensitivity switch { Sensitivity.Public => "public", Sensitivity.Internal => "internal", Sensitivity.Personal => "personal", _ => "sensitive-personal" },
+        element.CodeList is { } list ? [.. SampleElements.GetCodeList(list).Codes.Select(c => new ElementCode(c.Code, c.Name.Zh, c.Name.En))] : null);
 
     private static Core.Territory.Place ToPlace(SampleCity.Place place) => new()
     {

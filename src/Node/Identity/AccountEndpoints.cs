@@ -27,10 +27,14 @@ internal static class AccountEndpoints
         foreach (var form in new[] { "/password", "/totp/enrol", "/totp/confirm" })
             account.MapGet(form, () => Results.LocalRedirect("/account/security")).WithName("security" + form.Replace('/', '-')).RequireCaller();
 
+        account.MapGet("/invitation", (HttpContext http, string? name, string? token) =>
+            name is { Length: > 0 and <= 128 } && token is { Length: > 0 and <= 2_048 } ? AccountPages.Invitation(http, name, token) : SetupClosed(http)).WithName("invitation").AllowAnonymous();
+
         var open = account.MapGroup("").AllowAnonymous().AcceptsBody(FormBytesMax).AddEndpointFilter(RequireFormToken);
         open.MapPost("/sign-in", SignInAsync).WithName("sign-in-form");
         open.MapPost("/totp", TotpAsync).WithName("totp-form");
         open.MapPost("/setup", SetupAsync).WithName("setup-form");
+        open.MapPost("/invitation", InvitationAsync).WithName("invitation-form");
 
         var own = account.MapGroup("").RequireCaller().AcceptsBody(FormBytesMax).AddEndpointFilter(RequireFormToken);
         own.MapPost("/sign-out", SignOutAsync).WithName("sign-out");
@@ -213,6 +217,27 @@ internal static class AccountEndpoints
         return Results.LocalRedirect("/");
     }
 
+    /// <summary>Sets the password of an account by the link its owner was given. The link is good once: setting a password changes what it was made from.</summary>
+    private static async Task<IResult> InvitationAsync(HttpContext http, UserManager<Account> users)
+    {
+        var form = await http.Request.ReadFormAsync(http.RequestAborted).ConfigureAwait(false);
+        var (name, token, password) = (form["name"].ToString(), form["token"].ToString(), form["password"].ToString());
+        var account = name.Length is > 0 and <= 128 ? await users.FindByNameAsync(name).ConfigureAwait(false) : null;
+        var good = account is not null && await users.VerifyUserTokenAsync(
+            account, users.Options.Tokens.PasswordResetTokenProvider, UserManager<Account>.ResetPasswordTokenPurpose, token).ConfigureAwait(false);
+        if (!good)
+            return SetupClosed(http);
+        var result = await users.ResetPasswordAsync(account!, token, password).ConfigureAwait(false);
+        if (!result.Succeeded)
+        {
+            return ProblemWriting.IsMachine(http.Request) ? Refused(result).ToResult()
+                : AccountPages.Invitation(http, name, token, AccountPages.Refusals(result, "password"));
+        }
+        await users.SetLockoutEndDateAsync(account!, null).ConfigureAwait(false);
+        await users.ResetAccessFailedCountAsync(account!).ConfigureAwait(false);
+        return Results.LocalRedirect("/account/sign-in");
+    }
+
     private static async Task<IdentityResult> CheckPasswordAsync(UserManager<Account> users, Account account, string password)
     {
         foreach (var validator in users.PasswordValidators)
@@ -231,6 +256,10 @@ internal static class AccountEndpoints
 
     private static Core.Problem Refused(IdentityResult result) => HostProblems.PasswordRefused with
     {
-        Extensions = new Dictionary<string, object?> { ["why"] = result.Errors.Select(e => e.Code).ToArray() },
+        Extensions = new Dictionary<string, object?>
+        {
+            ["why"] = result.Errors.Select(e => e.Code).ToArray(),
+            ["messages"] = result.Errors.Select(e => e.Description).ToArray(),
+        },
     };
 }

@@ -20,6 +20,9 @@ internal static class AccountPages
     public static IResult Setup(HttpContext http, string token, string? name = null, IReadOnlyList<FieldError>? errors = null) =>
         Portal.Page<SetupView>(http, new SetupModel("/account/setup", token, PasswordRules.LengthMin, name, errors), errors is null ? 200 : 422);
 
+    public static IResult Invitation(HttpContext http, string name, string token, IReadOnlyList<FieldError>? errors = null) =>
+        Portal.Page<InvitationView>(http, new SetupModel("/account/invitation", token, PasswordRules.LengthMin, name, errors), errors is null ? 200 : 422);
+
     public static IResult SetupClosed(HttpContext http) => Portal.Page<MessageView>(http, new MessageModel("SetupClosed", Good: false), StatusCodes.Status404NotFound);
 
     public static IResult Device(HttpContext http, string? code, string? client, bool failed) =>

@@ -58,12 +58,14 @@ internal static class IdentitySetup
             })
             .AddSignInManager()
             .AddPasswordValidator<PasswordRules>()
+            .AddErrorDescriber<PasswordErrors>()
             .AddClaimsPrincipalFactory<AccountPrincipals>()
             .AddDefaultTokenProviders();
         services.AddScoped<IUserStore<Account>>(provider =>
             new UserOnlyStore<Account, NodeDb, string>(provider.GetRequiredService<NodeDb>(), provider.GetService<IdentityErrorDescriber>()));
         // OWASP's number for PBKDF2-HMAC-SHA512.
         services.Configure<PasswordHasherOptions>(o => o.IterationCount = 210_000);
+        services.Configure<DataProtectionTokenProviderOptions>(o => o.TokenLifespan = AccountAdministration.InvitationLife);
         services.Configure<SecurityStampValidatorOptions>(o => o.ValidationInterval = TimeSpan.FromMinutes(1));
         services.Configure<IdentityPasskeyOptions>(o =>
         {
@@ -184,10 +186,10 @@ internal sealed class PasswordRules : IPasswordValidator<Account>
     {
         var given = password ?? "";
         if (given.Length > LengthMax)
-            return Refuse("PasswordTooLong", $"A password may have at most {LengthMax} characters.");
+            return Refuse("PasswordTooLong", $"A password may have at most {LengthMax} characters.", $"密码最多 {LengthMax} 个字符。");
         var name = user.UserName ?? "";
         if (IsCommon(given) || (name.Length >= 4 && Rest(given, name).Length < 6))
-            return Refuse("PasswordCommon", "This password is among the first that others would try.");
+            return Refuse("PasswordCommon", "This password is among the first that others would try.", "此密码过于常见，容易被猜中。");
         return Task.FromResult(IdentityResult.Success);
     }
 
@@ -209,6 +211,6 @@ internal sealed class PasswordRules : IPasswordValidator<Account>
 
     private static string Rest(string text, string word) => text.Replace(word, "", StringComparison.OrdinalIgnoreCase);
 
-    private static Task<IdentityResult> Refuse(string code, string description) =>
-        Task.FromResult(IdentityResult.Failed(new IdentityError { Code = code, Description = description }));
+    private static Task<IdentityResult> Refuse(string code, string english, string chinese) =>
+        Task.FromResult(IdentityResult.Failed(PasswordErrors.Error(code, english, chinese)));
 }

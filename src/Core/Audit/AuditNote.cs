@@ -1,0 +1,40 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using Gongzhi.Core.Storage;
+
+namespace Gongzhi.Core.Audit;
+
+/// <summary>
+/// An audit entry for a change of state that is kept in plain tables rather than in audited entities: who, when and why, how much, and the digest of what was written.
+/// It holds no change of an entity, so the verifier compares no table with it.
+/// </summary>
+public static class AuditNote
+{
+    /// <summary>Adds the entry and its commitment in the transaction of the change.</summary>
+    /// <param name="what">Kind of state, as an entity's name would stand there.</param>
+    /// <param name="digest">SHA-256 of what was written.</param>
+    public static void Add(WriteScope scope, AuditContext audit, string what, long count, ReadOnlySpan<byte> digest)
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream))
+        {
+            json.WriteStartObject();
+            json.WriteString("author", audit.Author);
+            json.WriteStartArray("changes");
+            json.WriteEndArray();
+            json.WriteNumber("count", count);
+            json.WriteString("digest", Convert.ToHexStringLower(digest));
+            json.WriteString("reason", audit.Reason);
+            json.WriteNumber("time", Microseconds.From(audit.Time));
+            json.WriteString("what", what);
+            json.WriteEndObject();
+        }
+        var (id, content, salt) = (Guid.CreateVersion7(audit.Time), stream.ToArray(), RandomNumberGenerator.GetBytes(16));
+        using var command = scope.Command("INSERT INTO audit_change(id, content, salt) VALUES ($id, $content, $salt)");
+        command.Parameters.AddWithValue("$id", id.ToByteArray(bigEndian: true));
+        command.Parameters.AddWithValue("$content", content);
+        command.Parameters.AddWithValue("$salt", salt);
+        command.ExecuteNonQuery();
+        PendingEntries.Add(scope.Connection, scope.Transaction, id, "state", EntryBytes.Commit(content, salt));
+    }
+}

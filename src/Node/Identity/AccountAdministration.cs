@@ -1,0 +1,85 @@
+using Gongzhi.Capabilities.Http;
+using Gongzhi.Core;
+using Gongzhi.Core.Parties;
+using Gongzhi.Node.Hosting;
+using Microsoft.AspNetCore.Identity;
+using Microsoft.EntityFrameworkCore;
+
+namespace Gongzhi.Node.Identity;
+
+/// <summary>
+/// <c>/api/v1/accounts</c>: how people come to sign in. The system administrator makes an account and hands over a link with which its owner alone sets a password;
+/// what the person may do is given by the security administrator.
+/// </summary>
+internal static class AccountAdministration
+{
+    private const long BodyMax = 64L << 10;
+
+    public static void MapAccountAdministration(this IEndpointRouteBuilder app)
+    {
+        app.MapGet("/api/v1/accounts", ListAsync).WithName("listAccounts").RequireCaller([.. Separation.Three]);
+        app.MapPost("/api/v1/accounts", CreateAsync).WithName("createAccount").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax)
+            .Produces<Invitation>(201).ProducesProblem(409).ProducesProblem(422);
+        app.MapPost("/api/v1/accounts/{name}/invitation", InviteAsync).WithName("inviteAccount").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax)
+            .Produces<Invitation>().ProducesProblem(404);
+    }
+
+    private static async Task<IResult> ListAsync(UserManager<Account> users, PartyDirectory parties, TimeProvider clock, CancellationToken cancel)
+    {
+        var now = clock.GetUtcNow();
+        var all = await users.Users.AsNoTracking().OrderBy(a => a.NormalizedUserName).ToListAsync(cancel).ConfigureAwait(false);
+        return Results.Json(new
+        {
+            accounts = all.Select(a => new
+            {
+                name = a.UserName, party = a.PartyId, parties.Party(a.PartyId)?.DisplayName, disabled = !parties.Acts(a.PartyId), hasPassword = a.PasswordHash is not null,
+                twoFactor = a.TwoFactorEnabled, lockedUntil = a.LockoutEnd > now ? a.LockoutEnd : null,
+                roles = parties.Holdings(a.PartyId, now).Select(h => new { h.Role, h.Unit, h.Until }),
+            }),
+        });
+    }
+
+    private static async Task<IResult> CreateAsync(
+        NewAccount body, HttpContext http, UserManager<Account> users, PartyDirectory parties, NodeOptions options, CallerAccessor callers, TimeProvider clock, CancellationToken cancel)
+    {
+        var name = body.Name.Trim();
+        if (name.Length is < 1 or > 128 || name.Any(char.IsControl))
+            return Problem.Invalid("accounts.invalid", "An account needs a name of 1 to 128 characters.").ToResult();
+        if (await users.FindByNameAsync(name).ConfigureAwait(false) is not null)
+            return Exists.ToResult();
+        var id = "person:" + Guid.CreateVersion7(clock.GetUtcNow()).ToString("N");
+        var party = await parties.CreatePartyAsync(callers.Required, id, PartyKind.Person, body.DisplayName ?? name, cancel).ConfigureAwait(false);
+        if (!party.Ok)
+            return party.Problem.ToResult();
+        var account = new Account { UserName = name, PartyId = id };
+        var made = await users.CreateAsync(account).ConfigureAwait(false);
+        // Lost a race for the name: the party stays without an account and without a role.
+        return made.Succeeded
+            ? Results.Created($"/api/v1/accounts/{Uri.EscapeDataString(name)}", await InvitationAsync(http, users, account, options, clock).ConfigureAwait(false))
+            : Exists.ToResult();
+    }
+
+    /// <summary>A new link, for whoever lost the first or the password; older links and every session of the account end when it is used. The second factor stays.</summary>
+    private static async Task<IResult> InviteAsync(string name, HttpContext http, UserManager<Account> users, NodeOptions options, TimeProvider clock) =>
+        await users.FindByNameAsync(name).ConfigureAwait(false) is { } account
+            ? Results.Ok(await InvitationAsync(http, users, account, options, clock).ConfigureAwait(false))
+            : Problem.NotFound("accounts.unknown", "There is no account of this name.").ToResult();
+
+    private static async Task<Invitation> InvitationAsync(HttpContext http, UserManager<Account> users, Account account, NodeOptions options, TimeProvider clock)
+    {
+        var token = await users.GeneratePasswordResetTokenAsync(account).ConfigureAwait(false);
+        var start = options.PublicUrl?.TrimEnd('/') ?? $"{http.Request.Scheme}://{http.Request.Host}";
+        var query = QueryString.Create("name", account.UserName!).Add("token", token);
+        return new Invitation(account.UserName!, account.PartyId, $"{start}/account/invitation{query}", clock.GetUtcNow() + InvitationLife);
+    }
+
+    /// <summary>What Identity's token provider keeps to; set in <see cref="IdentitySetup"/>.</summary>
+    internal static readonly TimeSpan InvitationLife = TimeSpan.FromDays(1);
+
+    private static readonly Problem Exists = Problem.Conflict("accounts.exists", "There is an account of this name.");
+
+    internal sealed record NewAccount(string Name = "", string? DisplayName = null);
+
+    /// <param name="Link">Sets the password, once; shown here and nowhere else.</param>
+    internal sealed record Invitation(string Name, string Party, string Link, DateTimeOffset Until);
+}

@@ -1,0 +1,94 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Gongzhi.Capabilities.Http;
+using Gongzhi.Core;
+using Gongzhi.Core.Parties;
+using Microsoft.AspNetCore.WebUtilities;
+using OpenIddict.Abstractions;
+using static OpenIddict.Abstractions.OpenIddictConstants;
+
+namespace Gongzhi.Node.Tokens;
+
+/// <summary><c>/api/v1/clients</c>: programs that act for themselves. Made by the system administrator; their roles are given by the security administrator, as to people.</summary>
+internal static partial class ClientAdministration
+{
+    private const long BodyMax = 64L << 10;
+
+    /// <summary>Clients are listed whole; a node has tens of them.</summary>
+    private const int ListMax = 10_000;
+
+    public static void MapClientAdministration(this IEndpointRouteBuilder app)
+    {
+        app.MapGet("/api/v1/clients", ListAsync).WithName("listClients").RequireCaller([.. Separation.Three]);
+        app.MapPost("/api/v1/clients", CreateAsync).WithName("createClient").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax)
+            .Produces<ClientSecret>(201).ProducesProblem(409).ProducesProblem(422);
+        app.MapPost("/api/v1/clients/{id}/secret", RenewAsync).WithName("renewClientSecret").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax)
+            .Produces<ClientSecret>().ProducesProblem(404);
+    }
+
+    private static async Task<IResult> ListAsync(IOpenIddictApplicationManager clients, PartyDirectory parties, TimeProvider clock, CancellationToken cancel)
+    {
+        var list = new List<object>();
+        await foreach (var client in clients.ListAsync(ListMax, null, cancel).ConfigureAwait(false))
+        {
+            if (await PartyOfAsync(clients, client, cancel).ConfigureAwait(false) is not { } party)
+                continue;
+            list.Add(new
+            {
+                id = await clients.GetClientIdAsync(client, cancel).ConfigureAwait(false), party, parties.Party(party)?.DisplayName, disabled = !parties.Acts(party),
+                roles = parties.Holdings(party, clock.GetUtcNow()).Select(h => new { h.Role, h.Unit, h.Until }),
+            });
+        }
+        return Results.Json(new { clients = list });
+    }
+
+    private static async Task<IResult> CreateAsync(NewClient body, IOpenIddictApplicationManager clients, PartyDirectory parties, CallerAccessor callers, CancellationToken cancel)
+    {
+        if (!Id().IsMatch(body.Id))
+            return Problem.Invalid("clients.invalid", "A client's id has 1 to 64 lower-case letters, digits and hyphens, a letter first.").ToResult();
+        if (await clients.FindByClientIdAsync(body.Id, cancel).ConfigureAwait(false) is not null)
+            return Problem.Conflict("clients.exists", "There is a client of this id.").ToResult();
+        var party = await parties.CreatePartyAsync(callers.Required, "client:" + body.Id, PartyKind.Client, body.DisplayName ?? body.Id, cancel).ConfigureAwait(false);
+        // A party without a client is what a request that broke off half way left; it is taken over, unless it already may do something.
+        if (!party.Ok && !(party.Problem.Code == "parties.exists" && parties.Party("client:" + body.Id) is { Kind: PartyKind.Client, Bootstrap: false, Disabled: false }))
+            return party.Problem.ToResult();
+        var secret = NewSecret();
+        var descriptor = new OpenIddictApplicationDescriptor
+        {
+            ClientId = body.Id,
+            ClientSecret = secret,
+            ClientType = ClientTypes.Confidential,
+            ConsentType = ConsentTypes.Implicit,
+            DisplayName = body.DisplayName ?? body.Id,
+            Permissions = { Permissions.Endpoints.Token, Permissions.GrantTypes.ClientCredentials },
+        };
+        descriptor.Properties[BootstrapClient.PartyProperty] = JsonSerializer.SerializeToElement("client:" + body.Id);
+        await clients.CreateAsync(descriptor, cancel).ConfigureAwait(false);
+        return Results.Created($"/api/v1/clients/{body.Id}", new ClientSecret(body.Id, "client:" + body.Id, secret));
+    }
+
+    /// <summary>A new secret in place of the old one, which ends at once; tokens already given end within their minutes.</summary>
+    private static async Task<IResult> RenewAsync(string id, IOpenIddictApplicationManager clients, PartyDirectory parties, CancellationToken cancel)
+    {
+        if (await clients.FindByClientIdAsync(id, cancel).ConfigureAwait(false) is not { } client
+            || await PartyOfAsync(clients, client, cancel).ConfigureAwait(false) is not { } party || parties.IsBootstrap(party))
+            return Problem.NotFound("clients.unknown", "There is no client of this id whose secret could be renewed.").ToResult();
+        var secret = NewSecret();
+        await clients.UpdateAsync(client, secret, cancel).ConfigureAwait(false);
+        return Results.Ok(new ClientSecret(id, party, secret));
+    }
+
+    private static async Task<string?> PartyOfAsync(IOpenIddictApplicationManager clients, object client, CancellationToken cancel) =>
+        (await clients.GetPropertiesAsync(client, cancel).ConfigureAwait(false)).TryGetValue(BootstrapClient.PartyProperty, out var party) ? party.GetString() : null;
+
+    private static string NewSecret() => WebEncoders.Base64UrlEncode(RandomNumberGenerator.GetBytes(32));
+
+    [GeneratedRegex(@"^[a-z][a-z0-9-]{0,63}\z")]
+    private static partial Regex Id();
+
+    internal sealed record NewClient(string Id = "", string? DisplayName = null);
+
+    /// <param name="Secret">Shown here and nowhere else; the node keeps a hash.</param>
+    internal sealed record ClientSecret(string Id, string Party, string Secret);
+}
