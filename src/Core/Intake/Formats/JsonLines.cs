@@ -12,6 +12,9 @@ internal sealed class JsonLines
 {
     private const int ReadBytes = 256 << 10;
 
+    /// <summary>A report of one row should not pay for a chunk of thousands.</summary>
+    private const int RowsAtFirst = 64;
+
     private readonly Stream _stream;
     private readonly JsonFields _fields;
     private readonly bool _collect;
@@ -31,8 +34,8 @@ internal sealed class JsonLines
     public JsonLines(Stream stream, JsonFields fields, bool collect, ReadOnlySpan<byte> read, bool ended)
     {
         (_stream, _fields, _collect, _ended) = (stream, fields, collect, ended);
-        _pool = new ChunkPool(fields.Header.Count, kinds: true);
-        _chunk = _pool.Rent(Math.Max(read.Length, ReadBytes));
+        _pool = new ChunkPool(fields.Header.Count, kinds: true, RowsAtFirst);
+        _chunk = _pool.Rent(ended ? read.Length : Math.Max(read.Length, ReadBytes));
         read.CopyTo(_chunk.Text);
         _end = read.Length;
     }
@@ -85,6 +88,7 @@ internal sealed class JsonLines
             var blank = line.IndexOfAnyExcept(" \t\r"u8);
             if (blank >= 0)
             {
+                chunk.Grow(chunk.Rows + 1);
                 var i = chunk.Rows * chunk.Columns;
                 chunk.Starts[i] = _at + blank;
                 chunk.Lengths[i] = line.TrimEnd(" \t\r"u8).Length - blank;
