@@ -35,7 +35,7 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
             MerkleTree.LeafHash([.. run[i].Row, .. run[i].Salt ?? []]).CopyTo(leaves, i * 32);
         var kept = batch.Tree.AsSpan((int)(first / BatchTree.Span) * 32, 32);
         if (!MerkleRoot.Compute(leaves).AsSpan().SequenceEqual(kept))
-            throw new RecordsCorruptException(batch.Id, $"Rows {first} to {first + count - 1} of batch {batch.Id} in {dataset} are not the rows that were committed.");
+            throw new RecordsCorruptException(batch.Id, $"Rows {first} to {first + count - 1} of batch {batch.Id} in {dataset}, which are kept in {Places(batch, first, count)}, are not the rows that were committed.");
         if (!BatchTree.Root(batch.Tree).AsSpan().SequenceEqual(batch.Root))
             throw new RecordsCorruptException(batch.Id, $"The tree kept for batch {batch.Id} in {dataset} does not lead to its root.");
         var row = run[(int)(ordinal - first)];
@@ -65,7 +65,7 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
             {
                 found += ReadSegment(definition, segment, batch.Id, encoder, first, run);
             }
-            catch (Exception e) when (e is ParquetSharp.ParquetException or KeyNotFoundException or InvalidDataException or IndexOutOfRangeException or ArgumentException or OverflowException)
+            catch (Exception e) when (e is not IOException)
             {
                 // Whatever a reader of Parquet trips over, the file is not the one that was written under its name.
                 throw new RecordsCorruptException(batch.Id, $"The segment {Path.GetFileName(segment.Path)}, which holds rows of batch {batch.Id}, cannot be read: {e.Message}");
@@ -83,7 +83,16 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
         }
         return found == count
             ? run
-            : throw new RecordsCorruptException(batch.Id, $"Of rows {first} to {first + count - 1} of batch {batch.Id}, {count - found} are missing.");
+            : throw new RecordsCorruptException(batch.Id, $"Of rows {first} to {first + count - 1} of batch {batch.Id}, which are listed in {Places(batch, first, count)}, {count - found} are missing.");
+    }
+
+    /// <summary>The segment files, or the tail, that hold rows of a run.</summary>
+    private string Places(Batch batch, long first, int count)
+    {
+        var segments = store.SegmentsOf(batch.Id).Where(s => s.FirstOrdinal + s.Rows > first && s.FirstOrdinal < first + count).ToList();
+        var names = segments.Select(s => Path.GetFileName(s.Segment.Path)).Distinct(StringComparer.Ordinal).ToList();
+        var inSegments = segments.Sum(s => Math.Min(s.FirstOrdinal + s.Rows, first + count) - Math.Max(s.FirstOrdinal, first));
+        return string.Join(" and ", inSegments < count ? names.Append("the tail") : names);
     }
 
     /// <summary>Fills what the segment holds of the run; answers how many rows that was.</summary>

@@ -86,6 +86,16 @@ internal sealed class CoreFixture : IAsyncDisposable
             Directory.Delete(World.DataDirectory, recursive: true);
     }
 
+    /// <summary>The model of this core, which has fewer parts than a node's.</summary>
+    public Microsoft.EntityFrameworkCore.Metadata.IModel Model
+    {
+        get
+        {
+            using var db = Open();
+            return db.Model;
+        }
+    }
+
     private NodeDb Open()
     {
         var options = new DbContextOptionsBuilder<NodeDb>();
