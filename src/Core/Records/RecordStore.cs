@@ -74,10 +74,12 @@ public sealed class RecordStore(World world, NodeWriter writer)
     /// <summary>The current list of a dataset's segments and the size of its tail.</summary>
     public DatasetManifest Manifest(long dataset) => _manifests.GetValueOrDefault(dataset, DatasetManifest.Empty);
 
-    public Task CommitSegmentsAsync(Dataset dataset, Batch batch, IReadOnlyList<Segment> segments, CancellationToken cancel) =>
+    /// <param name="within">What else belongs to the contribution, in the same transaction.</param>
+    public Task CommitSegmentsAsync(Dataset dataset, Batch batch, IReadOnlyList<Segment> segments, Action<WriteScope>? within, CancellationToken cancel) =>
         writer.RunAsync(scope =>
         {
             InsertBatch(scope, dataset, batch);
+            within?.Invoke(scope);
             var kept = ImmutableArray.CreateBuilder<Segment>(segments.Count);
             long first = 0;
             foreach (var segment in segments)
@@ -95,10 +97,12 @@ public sealed class RecordStore(World world, NodeWriter writer)
             scope.AfterCommit(() => Update(dataset.Number, m => m with { Segments = m.Segments.AddRange(kept) }));
         }, cancel);
 
-    public Task CommitTailAsync(Dataset dataset, Batch batch, IReadOnlyList<TailRow> rows, CancellationToken cancel) =>
+    /// <param name="within">What else belongs to the contribution, in the same transaction.</param>
+    public Task CommitTailAsync(Dataset dataset, Batch batch, IReadOnlyList<TailRow> rows, Action<WriteScope>? within, CancellationToken cancel) =>
         writer.RunAsync(scope =>
         {
             InsertBatch(scope, dataset, batch);
+            within?.Invoke(scope);
             using var insert = scope.Command("INSERT INTO tail(dataset, batch, ordinal, row, salt) VALUES ($dataset, $batch, $ordinal, $row, $salt)");
             insert.Parameters.AddWithValue("$dataset", dataset.Number);
             insert.Parameters.AddWithValue("$batch", RecordId.Bytes(batch.Id));

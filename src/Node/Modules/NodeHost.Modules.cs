@@ -6,6 +6,7 @@ using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Intake;
 using Gongzhi.Core.Query;
 using Gongzhi.Core.Records;
+using Gongzhi.Core.Records.Keys;
 using Gongzhi.Core.Storage;
 using Gongzhi.Core.Territory;
 using Gongzhi.Node.Modules;
@@ -21,6 +22,7 @@ public static partial class NodeHost
     {
         var services = builder.Services;
         services.AddSingleton<IHotSchema, RecordSchema>();
+        services.AddSingleton<IHotSchema, KeySchema>();
         services.AddSingleton<IHotSchema, LogStateSchema>();
         services.AddSingleton<IHotSchema, PlaceSchema>();
         services.AddSingleton<IModelPart, CatalogModel>();
@@ -38,6 +40,8 @@ public static partial class NodeHost
         services.AddSingleton<RecordStore>();
         services.AddSingleton<Sequencer>();
         services.AddSingleton<Fold>();
+        services.AddSingleton<KeyIndex>();
+        services.AddSingleton<KeyMerge>();
         services.AddSingleton<ProofService>();
         services.AddSingleton(provider => new IntakeRules
         {
@@ -97,7 +101,7 @@ public static partial class NodeHost
     }
 
     /// <summary>Opens what is kept, in order, before the first request; a ledger that is not what was signed stops the start.</summary>
-    private sealed class RecordsStartup(World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Fold fold, Sequencer sequencer) : IHostedService
+    private sealed class RecordsStartup(World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Fold fold, KeyIndex keys, KeyMerge merge, Sequencer sequencer) : IHostedService
     {
         public async Task StartAsync(CancellationToken cancellationToken)
         {
@@ -107,6 +111,8 @@ public static partial class NodeHost
             catalog.Open();
             records.Open();
             _ = fold;
+            _ = merge;
+            await keys.OpenAsync(catalog, cancellationToken).ConfigureAwait(false);
             await sequencer.OpenAsync(cancellationToken).ConfigureAwait(false);
         }
 

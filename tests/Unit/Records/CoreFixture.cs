@@ -7,6 +7,7 @@ using Gongzhi.Core.Intake.Formats;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Policy;
 using Gongzhi.Core.Records;
+using Gongzhi.Core.Records.Keys;
 using Gongzhi.Core.Storage;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -24,14 +25,16 @@ internal sealed class CoreFixture : IAsyncDisposable
         World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log" };
         var epoch = new PolicyEpoch();
         using (var db = Open())
-            NodeDatabase.Prepare(World, db, [new RecordSchema(), new LogStateSchema(), epoch]);
+            NodeDatabase.Prepare(World, db, [new RecordSchema(), new KeySchema(), new LogStateSchema(), epoch]);
         Writer = new NodeWriter(World, Open, NullLogger<NodeWriter>.Instance);
         Catalog = new Core.Catalog.Catalog(World, Writer, epoch, TimeProvider.System);
         Catalog.Open();
         Store = new RecordStore(World, Writer);
         Store.Open();
         Sequencer = new Sequencer(World, Writer, TimeProvider.System, NullLogger<Sequencer>.Instance);
-        Intake = new IntakeService(Store, World, new IntakeRules { Places = KnownPlace }, TimeProvider.System);
+        Keys = new KeyIndex(World, Writer, Store);
+        KeyMerge = new KeyMerge(World, Keys, Writer, NullLogger<KeyMerge>.Instance);
+        Intake = new IntakeService(Store, World, new IntakeRules { Places = KnownPlace }, Keys, TimeProvider.System);
         Fold = new Fold(World, Store, Catalog, Writer, NullLogger<Fold>.Instance);
         Proofs = new ProofService(Catalog, Store, Sequencer);
     }
@@ -44,12 +47,18 @@ internal sealed class CoreFixture : IAsyncDisposable
     public IntakeService Intake { get; }
     public ProofService Proofs { get; }
     public Fold Fold { get; }
+    public KeyIndex Keys { get; }
+    public KeyMerge KeyMerge { get; }
+
+    /// <summary>How many datasets' keys were made anew when this core was opened.</summary>
+    public int KeysRebuilt { get; private set; }
 
     public static Caller Steward { get; } = new() { Party = "steward", Units = ["office"], Roles = new HashSet<string> { Roles.Steward } };
 
     public static async Task<CoreFixture> OpenAsync(string? directory = null)
     {
         var fixture = new CoreFixture(directory ?? Directory.CreateTempSubdirectory("gongzhi-test-").FullName, directory is null);
+        fixture.KeysRebuilt = await fixture.Keys.OpenAsync(fixture.Catalog, TestContext.Current.CancellationToken);
         await fixture.Sequencer.OpenAsync(TestContext.Current.CancellationToken);
         return fixture;
     }
@@ -79,6 +88,7 @@ internal sealed class CoreFixture : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Fold.DisposeAsync();
+        await KeyMerge.DisposeAsync();
         await Sequencer.DisposeAsync();
         await Writer.DisposeAsync();
         Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
