@@ -217,8 +217,13 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         /// <summary>Leaves out the rows whose key a record has that was kept before. Any thread.</summary>
         private static (RowHashes, long[]) RefuseKept(KeyCheck keys, CellChunk chunk, RowColumns rows, List<RowError> errors)
         {
-            var invalid = errors.Select(e => e.Row).ToHashSet();
-            long[] numbers = [.. Enumerable.Range(0, chunk.Rows).Select(r => chunk.FirstRow + r).Where(row => invalid.Count == 0 || !invalid.Contains(row))];
+            var invalid = errors.Count == 0 ? null : errors.Select(e => e.Row).ToHashSet();
+            var numbers = new long[rows.Rows];
+            for (int r = 0, to = 0; r < chunk.Rows; r++)
+            {
+                if (invalid?.Contains(chunk.FirstRow + r) != true)
+                    numbers[to++] = chunk.FirstRow + r;
+            }
             var hashes = keys.Hash(rows);
             if (keys.FindKept(rows, hashes, r => numbers[r], errors) is not { } refused)
                 return (hashes, numbers);

@@ -315,6 +315,7 @@ public sealed class RowReader
 internal sealed class FieldRule
 {
     private readonly Field _field;
+    private readonly BytePattern? _simple;
     private readonly Regex? _pattern;
     private readonly byte[][]? _enum;
     private readonly HashSet<string>? _largeEnum;
@@ -325,13 +326,15 @@ internal sealed class FieldRule
         Required = required;
         _field = field;
         var c = field.Constraints;
-        _pattern = c.Pattern is null ? null : new Regex($"^(?:{c.Pattern})$", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
+        _simple = c.Pattern is null ? null : BytePattern.TryCreate(c.Pattern);
+        // \z and not $, which would let a newline behind the text pass.
+        _pattern = c.Pattern is null || _simple is not null ? null : new Regex($@"\A(?:{c.Pattern})\z", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
         if (c.Enum is { Count: <= 16 })
             _enum = [.. c.Enum.Select(Encoding.UTF8.GetBytes)];
         else if (c.Enum is not null)
             _largeEnum = [.. c.Enum];
         _element = field.ElementType is null ? null : intake.ElementTypes(field.ElementType);
-        HasTextRules = _pattern is not null || c.Enum is not null || c.MinLength is not null || c.MaxLength is not null || _element is not null;
+        HasTextRules = c.Pattern is not null || c.Enum is not null || c.MinLength is not null || c.MaxLength is not null || _element is not null;
         HasScalarRules = c.MinimumInt64 is not null || c.MaximumInt64 is not null || c.MinimumDouble is not null || c.MaximumDouble is not null || c.Enum is not null;
     }
 
@@ -354,7 +357,7 @@ internal sealed class FieldRule
         }
         if (CheckEnum(text) is { } fault)
             return fault;
-        if (_pattern is not null && !_pattern.IsMatch(Encoding.UTF8.GetString(text)))
+        if (_simple is not null ? !_simple.IsMatch(text) : _pattern is not null && !_pattern.IsMatch(Encoding.UTF8.GetString(text)))
             return new("pattern", "The text does not have the form that the field asks for.");
         return _element?.Invoke(text) is { } reason ? new("element", reason) : null;
     }

@@ -38,6 +38,7 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
     public bool[]? FindKept(RowColumns rows, RowHashes hashes, Func<int, long> rowNumber, List<RowError> errors)
     {
         bool[]? rejected = null;
+        bool? anyReplaced = null;
         SqliteConnection? connection = null;
         try
         {
@@ -67,7 +68,9 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
             if (rows.Supersedes?[r] == RecordId.Of(entry.Batch, entry.Ordinal))
                 return;
             connection ??= NodeDatabase.OpenReader(world);
-            if (rejected?[r] == true || Replaced(connection, null, entry))
+            // Asked once: who sends a whole file again has a hit in every row.
+            anyReplaced ??= AnyReplaced(connection);
+            if (rejected?[r] == true || (anyReplaced.Value && Replaced(connection, null, entry)))
                 return;
             (rejected ??= new bool[rows.Rows])[r] = true;
             errors.Add(new RowError(rowNumber(r), rules.Rules[k].Name, Code,
@@ -250,6 +253,14 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
         while (reader.Read())
             entries.Add(new KeyEntry(System.Buffers.Binary.BinaryPrimitives.ReadUInt128BigEndian((byte[])reader[0]), RecordId.FromBytes((byte[])reader[1]), (uint)reader.GetInt64(2)));
         return entries;
+    }
+
+    private bool AnyReplaced(SqliteConnection connection)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT EXISTS (SELECT 1 FROM replaced WHERE dataset = $dataset)";
+        command.Parameters.AddWithValue("$dataset", dataset.Number);
+        return (long)command.ExecuteScalar()! != 0;
     }
 
     /// <summary>A superseded or erased record has given its key back.</summary>
