@@ -24,6 +24,12 @@ public sealed class RecordStore(World world, NodeWriter writer)
     /// <summary>Raised after a commit added rows to a dataset's tail, with the dataset's number; on the writer's thread.</summary>
     public event Action<long, IReadOnlyList<TailRow>>? TailAppended;
 
+    /// <summary>Raised when a dataset got another segment, with the dataset's number; on the writer's thread.</summary>
+    public event Action<long>? SegmentsListed;
+
+    /// <summary>Who is reading which segment file.</summary>
+    public SegmentUses Uses { get; } = new();
+
     /// <summary>Reads the lists from SQL and sweeps files that no list names (left by a crash before its commit).</summary>
     public void Open()
     {
@@ -42,7 +48,7 @@ public sealed class RecordStore(World world, NodeWriter writer)
                 var segment = ReadSegment(reader);
                 listed.Add(Path.GetFileName(segment.Path));
                 var dataset = reader.GetInt64(1);
-                Update(dataset, m => m with { Segments = m.Segments.Add(segment) });
+                _manifests[dataset] = Manifest(dataset) with { Segments = Manifest(dataset).Segments.Add(segment) };
             }
         }
         using (var command = connection.CreateCommand())
@@ -69,6 +75,9 @@ public sealed class RecordStore(World world, NodeWriter writer)
             if (!File.Exists(Path.Combine(world.SegmentDirectory, name)))
                 throw new InvalidDataException($"The segment file {name} is listed but missing. Restore it from a backup; nothing was changed.");
         }
+        // Only now, when nothing is swept any more, may anyone begin to write files.
+        foreach (var dataset in _manifests.Keys)
+            SegmentsListed?.Invoke(dataset);
     }
 
     /// <summary>The current list of a dataset's segments and the size of its tail.</summary>
@@ -181,7 +190,13 @@ public sealed class RecordStore(World world, NodeWriter writer)
     }
 
     /// <summary>Replaces a dataset's list in memory; called after commits, on the writer's thread alone.</summary>
-    internal void Update(long dataset, Func<DatasetManifest, DatasetManifest> change) => _manifests[dataset] = change(Manifest(dataset));
+    internal void Update(long dataset, Func<DatasetManifest, DatasetManifest> change)
+    {
+        var before = Manifest(dataset);
+        var after = _manifests[dataset] = change(before);
+        if (after.Segments.Length > before.Segments.Length)
+            SegmentsListed?.Invoke(dataset);
+    }
 
     internal static long InsertSegment(WriteScope scope, long dataset, Segment segment)
     {

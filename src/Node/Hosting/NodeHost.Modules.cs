@@ -44,6 +44,7 @@ public static partial class NodeHost
         services.AddSingleton<RecordStore>();
         services.AddSingleton<Sequencer>();
         services.AddSingleton<Fold>();
+        services.AddSingleton<Compaction>();
         services.AddSingleton<KeyIndex>();
         services.AddSingleton<KeyMerge>();
         services.AddSingleton<ProofService>();
@@ -104,7 +105,7 @@ public static partial class NodeHost
     }
 
     /// <summary>Opens what is kept, in order, before the first request; a ledger that is not what was signed stops the start.</summary>
-    private sealed class RecordsStartup(World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Fold fold, KeyIndex keys, KeyMerge merge, Sequencer sequencer) : IHostedService
+    private sealed class RecordsStartup(World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Fold fold, Compaction compaction, KeyIndex keys, KeyMerge merge, Sequencer sequencer) : IHostedService
     {
         public async Task StartAsync(CancellationToken cancellationToken)
         {
@@ -114,6 +115,7 @@ public static partial class NodeHost
             catalog.Open();
             records.Open();
             _ = fold;
+            _ = compaction;
             _ = merge;
             await keys.OpenAsync(catalog, cancellationToken).ConfigureAwait(false);
             await sequencer.OpenAsync(cancellationToken).ConfigureAwait(false);

@@ -18,6 +18,7 @@ namespace Gongzhi.Tests.Unit.Records;
 internal sealed class CoreFixture : IAsyncDisposable
 {
     private readonly bool _ownsDirectory;
+    private bool _compactionStopped;
 
     private CoreFixture(string directory, bool ownsDirectory)
     {
@@ -36,6 +37,7 @@ internal sealed class CoreFixture : IAsyncDisposable
         KeyMerge = new KeyMerge(World, Keys, Writer, NullLogger<KeyMerge>.Instance);
         Intake = new IntakeService(Store, World, new IntakeRules { Places = KnownPlace }, Keys, TimeProvider.System);
         Fold = new Fold(World, Store, Catalog, Writer, NullLogger<Fold>.Instance);
+        Compaction = new Compaction(World, Store, Catalog, Writer, NullLogger<Compaction>.Instance);
         Proofs = new ProofService(Catalog, Store, Sequencer);
     }
 
@@ -47,6 +49,7 @@ internal sealed class CoreFixture : IAsyncDisposable
     public IntakeService Intake { get; }
     public ProofService Proofs { get; }
     public Fold Fold { get; }
+    public Compaction Compaction { get; }
     public KeyIndex Keys { get; }
     public KeyMerge KeyMerge { get; }
 
@@ -88,12 +91,21 @@ internal sealed class CoreFixture : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Fold.DisposeAsync();
+        await StopCompactionAsync();
         await KeyMerge.DisposeAsync();
         await Sequencer.DisposeAsync();
         await Writer.DisposeAsync();
         Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
         if (_ownsDirectory)
             Directory.Delete(World.DataDirectory, recursive: true);
+    }
+
+    /// <summary>From here on nothing is merged but by the test itself.</summary>
+    public async Task StopCompactionAsync()
+    {
+        if (!_compactionStopped)
+            await Compaction.DisposeAsync();
+        _compactionStopped = true;
     }
 
     /// <summary>The model of this core, which has fewer parts than a node's.</summary>

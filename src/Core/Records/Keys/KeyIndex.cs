@@ -33,6 +33,7 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
     {
         Directory.CreateDirectory(RunDirectory);
         var broken = new HashSet<long>();
+        var listed = new HashSet<string>(StringComparer.Ordinal);
         using (var connection = NodeDatabase.OpenReader(world))
         {
             var known = new HashSet<long>();
@@ -53,25 +54,35 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
             foreach (var (number, dataset, name, sequence) in Runs(connection, null, null, -1))
             {
                 var path = Path.Combine(RunDirectory, name + KeyRun.Extension);
-                if (KeyRun.Open(path, number, sequence) is { } run)
-                    _lists[dataset] = _lists[dataset] with { Runs = _lists[dataset].Runs.Add(run) };
-                else
+                if (KeyRun.Open(path, number, sequence) is not { } run)
+                {
                     broken.Add(dataset);
+                    continue;
+                }
+                listed.Add(Path.GetFileName(path));
+                _lists[dataset] = _lists[dataset] with { Runs = _lists[dataset].Runs.Add(run) };
             }
             // Records that were contributed before the node kept keys.
             broken.UnionWith(catalog.All.Where(d => KeyRules.Any(d) && !known.Contains(d.Number) && store.Manifest(d.Number) is var m && (m.Segments.Length > 0 || m.TailRows > 0)).Select(d => d.Number));
         }
+        // Everything is swept before anything is written: what is made anew may come out under the same name.
+        foreach (var dataset in broken)
+        {
+            foreach (var run in _lists.GetValueOrDefault(dataset, new KeyList([], 0)).Runs)
+            {
+                listed.Remove(Path.GetFileName(run.Path));
+                run.Dispose();
+            }
+            if (_lists.TryGetValue(dataset, out var list))
+                _lists[dataset] = list with { Runs = [] };
+        }
+        foreach (var path in Directory.EnumerateFiles(RunDirectory).Where(p => !listed.Contains(Path.GetFileName(p))))
+            File.Delete(path);
         var rebuilt = 0;
         foreach (var dataset in broken.Select(catalog.Find).OfType<Dataset>())
         {
             await KeyRebuild.RunAsync(this, world, store, catalog, writer, dataset, cancel).ConfigureAwait(false);
             rebuilt++;
-        }
-        using (var connection = NodeDatabase.OpenReader(world))
-        {
-            var listed = Runs(connection, null, null, -1).Select(r => r.Name + KeyRun.Extension).ToHashSet(StringComparer.Ordinal);
-            foreach (var path in Directory.EnumerateFiles(RunDirectory).Where(p => !listed.Contains(Path.GetFileName(p))))
-                File.Delete(path);
         }
         return rebuilt;
     }
