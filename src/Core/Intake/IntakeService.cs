@@ -67,6 +67,8 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             if (_store.FindRequest(RequestKey(contribution)) is { } earlier)
                 return await RepeatAsync(contribution, earlier, cancel).ConfigureAwait(false);
         }
+        if (StorageFull.Reached(_world))
+            return StorageFull.Problem;
         var reader = RowReader.For(contribution.Dataset, contribution.Source.Header, rules);
         if (!reader.Ok)
             return reader.Problem;
@@ -89,6 +91,10 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             {
                 Extensions = new Dictionary<string, object?> { ["record"] = e.Record },
             };
+        }
+        catch (Exception e) when (StorageFull.Is(e) && e is not WriterStoppedException)
+        {
+            return StorageFull.Problem;
         }
         catch (DuplicateRequestException)
         {
@@ -128,6 +134,8 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         private RejectsFile? _rejects;
         private long _writerRows, _rows, _rejectedRows, _errorCount, _duplicates;
         private bool _refused;
+        // Files that a commit may have listed are the next start's to judge.
+        private bool _mayBeListed;
 
         public async Task<Result<IntakeReceipt>> ExecuteAsync(CancellationToken cancel)
         {
@@ -186,6 +194,10 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         {
             _writer?.Dispose();
             _rejects?.Dispose();
+            if (_mayBeListed)
+                return;
+            SegmentWriter.Discard(_segments);
+            _rejects?.Discard();
         }
 
         /// <param name="Keys">Hashes of the rows' keys and the rows' numbers in the file, where the dataset has keys.</param>
@@ -262,6 +274,8 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 _refused = true;
                 return;
             }
+            if (_errorCount > RejectsFile.ErrorsMax)
+                throw new SourceFormatException("records.tooManyErrors", $"More than {RejectsFile.ErrorsMax} values are not valid; this file does not fit the dataset.");
             _rejects ??= RejectsFile.Create(intake._world, _batch);
             _rejects.Write(chunk.Errors);
         }
@@ -282,7 +296,9 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             _leaves.Enqueue(Task.Run(() => Hash(chunk.Rows, encoder)));
             if (_writer is not null && _writerRows >= SegmentRowsMax)
                 await CloseSegmentAsync().ConfigureAwait(false);
-            _writer ??= new SegmentWriter(_dataset, intake._world.SegmentDirectory);
+            if (StorageFull.Reached(intake._world))
+                throw StorageFull.Exception();
+            _writer ??= new SegmentWriter(_dataset, intake._world);
             _writerRows += chunk.Rows.Rows;
             // The writer gives the chunk's memory back when it flushes; hashing must have read it by then.
             if (_writer.WouldFlush(chunk.Rows))
@@ -369,7 +385,16 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 RequestDigest = contribution.IdempotencyKey is null ? null : await RequestDigestAsync(contribution, cancel).ConfigureAwait(false),
                 Source = contribution.Origin,
             };
-            await commit(batch).ConfigureAwait(false);
+            _mayBeListed = true;
+            try
+            {
+                await commit(batch).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is not WriterStoppedException)
+            {
+                _mayBeListed = false;
+                throw;
+            }
             return new IntakeReceipt(batch, _errors, _errorCount, Repeated: false);
         }
 

@@ -99,7 +99,7 @@ public sealed class Compaction : IAsyncDisposable
         Segment merged;
         using (_store.Uses.TryHold(due) ?? throw new InvalidOperationException("A segment went away before it was merged; what is due is looked up again later."))
         {
-            using var writer = new SegmentWriter(written, _world.SegmentDirectory);
+            using var writer = new SegmentWriter(written, _world);
             foreach (var segment in due)
             {
                 using var reader = new SegmentReader(written, segment);
@@ -112,9 +112,18 @@ public sealed class Compaction : IAsyncDisposable
             }
             merged = writer.Finish();
         }
-        if (merged.Rows != due.Sum(s => s.Rows))
-            throw new InvalidDataException($"Segments listed with {due.Sum(s => s.Rows)} rows hold {merged.Rows}; they are left as they are. Run a check.");
-        await _writer.RunAsync(scope => Swap(scope, dataset.Number, due, merged), cancel).ConfigureAwait(false);
+        try
+        {
+            if (merged.Rows != due.Sum(s => s.Rows))
+                throw new InvalidDataException($"Segments listed with {due.Sum(s => s.Rows)} rows hold {merged.Rows}; they are left as they are. Run a check.");
+            await _writer.RunAsync(scope => Swap(scope, dataset.Number, due, merged), cancel).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is not WriterStoppedException)
+        {
+            // The swap was not kept, so nothing names the file; after a stopped writer only the next start knows.
+            SegmentWriter.Discard([merged]);
+            throw;
+        }
     }
 
     private void Swap(WriteScope scope, long dataset, List<Segment> due, Segment merged)

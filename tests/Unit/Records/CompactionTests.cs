@@ -176,6 +176,46 @@ public sealed class CompactionTests
         }
     }
 
+    /// <summary>Every durable step of a compaction fails once, before or after it took effect; then the node is opened again.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Each_durable_step_may_fail(bool persisted)
+    {
+        var seen = new HashSet<string>();
+        for (var at = 0; ; at++)
+        {
+            var fault = new OneFault(at, persisted);
+            var directory = Temporary();
+            List<long> wanted;
+            await using (var core = await CoreFixture.OpenAsync(directory, fault.Interpose))
+            {
+                await core.StopCompactionAsync();
+                var dataset = await core.DefineAsync("d", Definition);
+                Batch last = null!;
+                for (var i = 0; i < Compaction.SegmentsMin; i++)
+                    last = (await core.ContributeAsync(dataset, Csv(i * 10_000, 2_100))).Value!.Batch;
+                await core.Sequencer.WaitAsync(last.Entry, Cancel);
+                wanted = Read(core, dataset);
+                await using var compaction = new Compaction(core.World, core.Store, core.Catalog, core.Writer, Microsoft.Extensions.Logging.Abstractions.NullLogger<Compaction>.Instance);
+                await fault.DuringAsync(() => compaction.CompactAsync(dataset, Cancel));
+            }
+            await using (var core = await CoreFixture.OpenAsync(directory))
+            {
+                var dataset = core.Catalog.Find("d")!;
+                await core.Compaction.CompactAsync(dataset, Cancel);
+                Assert.Equal(wanted, Read(core, dataset));
+                Assert.Equal([Assert.Single(core.Store.Manifest(dataset.Number).Segments).Path], Directory.GetFiles(core.World.SegmentDirectory));
+                Assert.Empty((await RecordCheck.RunAsync(core.World, new RecordCheckOptions { Model = core.Model }, null, Cancel)).Findings);
+            }
+            Directory.Delete(directory, recursive: true);
+            if (fault.Hit is null)
+                break;
+            seen.Add(fault.Hit);
+        }
+        Assert.Equal(["close segment", "commit", "flush directory", "flush segment", "rename"], seen.Order(StringComparer.Ordinal));
+    }
+
     /// <summary>Contributions, folds, compactions, queries and restarts in any order, partly at once: a query sees what a plain list holds.</summary>
     [Fact]
     public async Task Any_interleaving_keeps_what_a_plain_list_keeps()

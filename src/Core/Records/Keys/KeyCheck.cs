@@ -119,7 +119,7 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
     {
         if (_table.Count == 0)
             return;
-        var path = KeyRun.Write(index.RunDirectory, _table.Count, [batch], _table.Sorted().Select(e => (e.Hash, (ulong)e.Ordinal)));
+        var path = KeyRun.Write(world, _table.Count, [batch], _table.Sorted().Select(e => (e.Hash, (ulong)e.Ordinal)));
         _own.Add((KeyRun.Open(path, 0, 0)!, path));
         _table.Clear();
     }
@@ -130,7 +130,7 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
     {
         foreach (var (number, _, name, sequence) in KeyIndex.Runs(scope.Connection, scope.Transaction, dataset.Number, seen.Sequence))
         {
-            using var run = KeyRun.Open(Path.Combine(index.RunDirectory, name + KeyRun.Extension), number, sequence)
+            using var run = KeyRun.Open(Path.Combine(world.KeyRunDirectory, name + KeyRun.Extension), number, sequence)
                 ?? throw new InvalidOperationException($"The key run {name} is listed but cannot be read.");
             foreach (var hash in Hashes())
             {
@@ -164,7 +164,7 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
             run.Dispose();
         foreach (var (run, _) in _own)
         {
-            if (_kept)
+            if (_kept || index.Stopped)
                 run.Dispose();
             else
                 run.Retire();

@@ -23,15 +23,13 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
     /// <summary>Raised after a commit listed keys of a dataset, on the writer's thread.</summary>
     internal event Action<long>? Listed;
 
-    internal string RunDirectory => Path.Combine(world.DataDirectory, "key-runs");
-
     /// <summary>
     /// Opens the runs, sweeps files that no list names, and makes anew what is missing, damaged or of another format. Call it after the catalogue and the
     /// store have been opened. Answers how many datasets were indexed anew.
     /// </summary>
     public async Task<int> OpenAsync(Catalog.Catalog catalog, CancellationToken cancel = default)
     {
-        Directory.CreateDirectory(RunDirectory);
+        Directory.CreateDirectory(world.KeyRunDirectory);
         var broken = new HashSet<long>();
         var listed = new HashSet<string>(StringComparer.Ordinal);
         using (var connection = NodeDatabase.OpenReader(world))
@@ -53,7 +51,7 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
             }
             foreach (var (number, dataset, name, sequence) in Runs(connection, null, null, -1))
             {
-                var path = Path.Combine(RunDirectory, name + KeyRun.Extension);
+                var path = Path.Combine(world.KeyRunDirectory, name + KeyRun.Extension);
                 if (KeyRun.Open(path, number, sequence) is not { } run)
                 {
                     broken.Add(dataset);
@@ -76,7 +74,7 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
             if (_lists.TryGetValue(dataset, out var list))
                 _lists[dataset] = list with { Runs = [] };
         }
-        foreach (var path in Directory.EnumerateFiles(RunDirectory).Where(p => !listed.Contains(Path.GetFileName(p))))
+        foreach (var path in Directory.EnumerateFiles(world.KeyRunDirectory).Where(p => !listed.Contains(Path.GetFileName(p))))
             File.Delete(path);
         var rebuilt = 0;
         foreach (var dataset in broken.Select(catalog.Find).OfType<Dataset>())
@@ -86,6 +84,9 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
         }
         return rebuilt;
     }
+
+    /// <summary>The outcome of a commit is unknown; files it may have listed are the next start's to judge.</summary>
+    internal bool Stopped => writer.Broken is not null;
 
     /// <summary>Begins the check of one contribution, or null where the dataset has no keys. Dispose it at the end.</summary>
     internal async Task<KeyCheck?> BeginAsync(Dataset dataset, CancellationToken cancel)

@@ -52,11 +52,17 @@ public sealed class KeyMerge : IAsyncDisposable
         }
     }
 
-    public async ValueTask DisposeAsync()
+    /// <summary>Ends the work in the background; what is asked for by <see cref="MergeAsync"/> goes on.</summary>
+    internal async Task StopAsync()
     {
         _index.Listed -= Look;
         await _stop.CancelAsync().ConfigureAwait(false);
         await _loop.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync().ConfigureAwait(false);
         _stop.Dispose();
         _alone.Dispose();
     }
@@ -112,8 +118,8 @@ public sealed class KeyMerge : IAsyncDisposable
                 last = Math.Max(last, reader.GetInt64(3));
             }
         }
-        var path = KeyRun.Write(_index.RunDirectory, entries.Count, batches, entries);
-        await _writer.RunAsync(scope =>
+        var path = KeyRun.Write(_world, entries.Count, batches, entries);
+        await SwapAsync(path, scope =>
         {
             // Keys that came while the file was written have a higher number and stay.
             using var delete = scope.Command("DELETE FROM key_tail WHERE dataset = $dataset AND sequence <= $last");
@@ -135,13 +141,27 @@ public sealed class KeyMerge : IAsyncDisposable
             if (due is null || due.Sum(r => (long)r.Count) is var total && total > int.MaxValue)
                 return false;
             var path = Write(due, total, cancel);
-            await _writer.RunAsync(scope => _index.InsertRun(scope, dataset, path, total, due), cancel).ConfigureAwait(false);
+            await SwapAsync(path, scope => _index.InsertRun(scope, dataset, path, total, due), cancel).ConfigureAwait(false);
             return true;
         }
         finally
         {
             foreach (var run in list.Runs)
                 run.Dispose();
+        }
+    }
+
+    private async Task SwapAsync(string path, Action<WriteScope> swap, CancellationToken cancel)
+    {
+        try
+        {
+            await _writer.RunAsync(swap, cancel).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is not WriterStoppedException)
+        {
+            // The swap was not kept, so nothing names the file; after a stopped writer only the next start knows.
+            File.Delete(path);
+            throw;
         }
     }
 
@@ -154,7 +174,7 @@ public sealed class KeyMerge : IAsyncDisposable
             if (numbers.TryAdd(batch, (ulong)batches.Count))
                 batches.Add(batch);
         }
-        return KeyRun.Write(_index.RunDirectory, total, batches, Merged());
+        return KeyRun.Write(_world, total, batches, Merged());
 
         IEnumerable<(UInt128, ulong)> Merged()
         {

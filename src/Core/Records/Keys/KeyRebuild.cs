@@ -13,7 +13,7 @@ internal static class KeyRebuild
         KeyIndex index, World world, RecordStore store, Catalog.Catalog catalog, NodeWriter writer, Dataset dataset, CancellationToken cancel)
     {
         var rules = KeyRules.For(dataset, await index.SecretAsync(dataset.Number, cancel).ConfigureAwait(false));
-        var keys = new Pending(index.RunDirectory);
+        var keys = new Pending(world);
         foreach (var segment in store.Manifest(dataset.Number).Segments)
         {
             using var reader = new SegmentReader(Version(catalog, dataset, segment.SchemaVersion), segment);
@@ -38,7 +38,7 @@ internal static class KeyRebuild
     private static Dataset Version(Catalog.Catalog catalog, Dataset dataset, int version) =>
         catalog.Find(dataset.Id, version) ?? throw new InvalidDataException($"Version {version} of {dataset.Id} is not known.");
 
-    private sealed class Pending(string directory)
+    private sealed class Pending(World world)
     {
         private readonly List<(UInt128 Hash, ulong Position)> _entries = [];
         private readonly List<Guid> _batches = [];
@@ -68,7 +68,7 @@ internal static class KeyRebuild
             if (_entries.Count == 0)
                 return;
             _entries.Sort();
-            Runs.Add((KeyRun.Write(directory, _entries.Count, _batches, _entries), _entries.Count));
+            Runs.Add((KeyRun.Write(world, _entries.Count, _batches, _entries), _entries.Count));
             _entries.Clear();
             _batches.Clear();
             _numbers.Clear();

@@ -149,9 +149,9 @@ internal sealed unsafe class KeyRun : IDisposable
     }
 
     /// <summary>Writes a run durably under its final name and answers its path. Entries come in ascending order of hash.</summary>
-    public static string Write(string directory, long count, IReadOnlyList<Guid> batches, IEnumerable<(UInt128 Hash, ulong Position)> entries)
+    public static string Write(World world, long count, IReadOnlyList<Guid> batches, IEnumerable<(UInt128 Hash, ulong Position)> entries)
     {
-        var temporary = System.IO.Path.Combine(directory, System.IO.Path.GetRandomFileName() + ".tmp");
+        var temporary = System.IO.Path.Combine(world.KeyRunDirectory, System.IO.Path.GetRandomFileName() + ".tmp");
         var length = HeadBytes + 24 * count + 16L * batches.Count;
         try
         {
@@ -173,10 +173,19 @@ internal sealed unsafe class KeyRun : IDisposable
             using (var stream = new FileStream(temporary, FileMode.Open, FileAccess.ReadWrite, FileShare.Read, 1 << 20))
             {
                 name = Convert.ToHexStringLower(SHA256.HashData(stream));
-                stream.Flush(flushToDisk: true);
+                world.Durably("flush key run", () => stream.Flush(flushToDisk: true));
             }
-            var path = System.IO.Path.Combine(directory, name + Extension);
-            DurableFile.Publish(temporary, path);
+            var path = System.IO.Path.Combine(world.KeyRunDirectory, name + Extension);
+            try
+            {
+                DurableFile.Publish(world, temporary, path);
+            }
+            catch
+            {
+                // Not listed by anyone yet: a name without its flushed directory is no promise.
+                File.Delete(path);
+                throw;
+            }
             return path;
         }
         catch

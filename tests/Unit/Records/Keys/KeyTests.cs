@@ -191,6 +191,52 @@ public sealed class KeyTests
         Directory.Delete(directory, recursive: true);
     }
 
+    /// <summary>Every durable step of a contribution with keys and of a merge fails once; after a restart each key is there once.</summary>
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public async Task Each_durable_step_may_fail(bool merging, bool persisted)
+    {
+        var seen = new HashSet<string>();
+        for (var at = 0; ; at++)
+        {
+            var fault = new OneFault(at, persisted);
+            var directory = Directory.CreateTempSubdirectory("gongzhi-keys-").FullName;
+            await using (var core = await CoreFixture.OpenAsync(directory, fault.Interpose))
+            {
+                await core.KeyMerge.StopAsync();
+                var dataset = await core.DefineAsync("d", Definition);
+                Batch last = null!;
+                for (var i = 0; i < KeyMerge.RunsMin; i++)
+                    last = (await core.ContributeAsync(dataset, Csv(i * 3_000, 2_100))).Value!.Batch;
+                await core.Sequencer.WaitAsync(last.Entry, Cancel);
+                await fault.DuringAsync(async () =>
+                {
+                    if (merging)
+                        await core.KeyMerge.MergeAsync(dataset.Number, Cancel);
+                    else if (await core.ContributeAsync(dataset, Csv(50_000, 2_100), key: "k") is { Ok: false } refused)
+                        throw new IOException(refused.Problem.Code);
+                });
+            }
+            await using (var core = await CoreFixture.OpenAsync(directory))
+            {
+                var dataset = core.Catalog.Find("d")!;
+                Assert.True((await core.ContributeAsync(dataset, Csv(50_000, 2_100), key: "k")).Ok);
+                await core.KeyMerge.MergeAsync(dataset.Number, Cancel);
+                Assert.Equal(5 * 2_100, core.Store.Manifest(dataset.Number).Rows);
+                foreach (var n in new[] { 0, 2_099, 9_000, 11_099, 50_000, 52_099 })
+                    Assert.Equal("records.duplicateKey", (await core.ContributeAsync(dataset, Csv(n, 1))).Problem!.Code);
+            }
+            Directory.Delete(directory, recursive: true);
+            if (fault.Hit is null)
+                break;
+            seen.Add(fault.Hit);
+        }
+        Assert.Superset(new HashSet<string> { "commit", "flush directory", "flush key run", "rename" }, seen);
+    }
+
     [Fact]
     public async Task Many_runs_become_few_and_keep_every_key()
     {
