@@ -84,7 +84,7 @@ internal sealed class CheckRows(World world, SqliteConnection connection, Sqlite
             }
             ReadRows(reader, listed, dataset, place, cancel);
         }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException && !IsListed(reader, listed.Number))
+        catch (Exception e) when (e is not OperationCanceledException && !File.Exists(listed.Segment.Path) && !IsListed(reader, listed.Number))
         {
             _runs.Moved();
         }
