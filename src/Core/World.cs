@@ -34,6 +34,9 @@ public sealed record World
     public string LedgerDirectory => Path.Combine(DataDirectory, "ledger");
     public string SpoolDirectory => Path.Combine(DataDirectory, "spool");
 
+    /// <summary>Sorted hashes of keys; derived from the records.</summary>
+    public string KeyRunDirectory => Path.Combine(DataDirectory, "key-runs");
+
     /// <summary>Where DuckDB puts what does not fit into memory while a query runs.</summary>
     public string SpillDirectory => Path.Combine(SpoolDirectory, "duckdb");
     public string RejectDirectory => Path.Combine(DataDirectory, "rejects");

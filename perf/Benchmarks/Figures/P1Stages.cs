@@ -25,7 +25,7 @@ internal static class P1Stages
         await using (source)
         {
             var reader = RowReader.For(dataset, source.Header, rules).Value!;
-            using var writer = new SegmentWriter(dataset, directory);
+            using var writer = new SegmentWriter(dataset, node.World);
             var at = Stopwatch.GetTimestamp();
             while (await source.ReadAsync(CancellationToken.None) is { } chunk)
             {

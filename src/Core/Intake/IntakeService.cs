@@ -4,6 +4,7 @@ using System.Threading.Channels;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Intake.Formats;
 using Gongzhi.Core.Records;
+using Gongzhi.Core.Records.Keys;
 using Gongzhi.Core.Storage;
 using Gongzhi.Ledger;
 
@@ -40,7 +41,7 @@ public sealed record IntakeReceipt(Batch Batch, IReadOnlyList<RowError> Errors, 
 /// The one way in. Cells are parsed, checked, made canonical, hashed and written while they stream; three stages overlap so that both
 /// parsing and writing keep a core busy. Nothing is kept until one transaction lists it.
 /// </summary>
-public sealed class IntakeService(RecordStore store, World world, IntakeRules rules, TimeProvider clock)
+public sealed class IntakeService(RecordStore store, World world, IntakeRules rules, KeyIndex keys, TimeProvider clock)
 {
     /// <summary>A contribution of at most this many rows goes to the tail in SQL; a larger one makes its own segment.</summary>
     public const int TailRowsMax = 2_048;
@@ -71,7 +72,8 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         var reader = RowReader.For(contribution.Dataset, contribution.Source.Header, rules);
         if (!reader.Ok)
             return reader.Problem;
-        using var run = new Run(this, contribution, reader.Value);
+        using var check = await keys.BeginAsync(contribution.Dataset, cancel).ConfigureAwait(false);
+        using var run = new Run(this, contribution, reader.Value, check);
         try
         {
             return await run.ExecuteAsync(cancel).ConfigureAwait(false);
@@ -81,6 +83,13 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             return Problem.Invalid(e.Code, e.Row is { } row ? $"{e.Message} (row {row})" : e.Message) with
             {
                 Extensions = new Dictionary<string, object?> { ["row"] = e.Row },
+            };
+        }
+        catch (DuplicateKeyException e)
+        {
+            return Problem.Invalid("records.duplicateKey", $"Another contribution brought one of the keys at the same moment, so nothing was kept; send the file again to see which rows are concerned. The record {e.Record} has the key now.") with
+            {
+                Extensions = new Dictionary<string, object?> { ["record"] = e.Record },
             };
         }
         catch (Exception e) when (StorageFull.Is(e) && e is not WriterStoppedException)
@@ -111,7 +120,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
     }
 
     /// <summary>The state of one contribution while it runs.</summary>
-    private sealed class Run(IntakeService intake, Contribution contribution, RowReader reader) : IDisposable
+    private sealed class Run(IntakeService intake, Contribution contribution, RowReader reader, KeyCheck? keys) : IDisposable
     {
         private readonly Dataset _dataset = contribution.Dataset;
         private readonly Guid _batch = RecordId.NewBatch(intake._clock);
@@ -123,7 +132,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         private readonly Queue<Task<byte[]>> _leaves = new();
         private SegmentWriter? _writer;
         private RejectsFile? _rejects;
-        private long _writerRows, _rows, _rowsRead, _rejectedRows, _errorCount;
+        private long _writerRows, _rows, _rowsRead, _rejectedRows, _errorCount, _duplicates;
         private bool _refused;
         // Files that a commit may have listed are the next start's to judge.
         private bool _mayBeListed;
@@ -140,6 +149,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 await foreach (var task in checks.Reader.ReadAllAsync(cancel).ConfigureAwait(false))
                 {
                     var chunk = await task.ConfigureAwait(false);
+                    RefuseRepeated(chunk);
                     Count(chunk);
                     if (_refused)
                     {
@@ -190,7 +200,8 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             _rejects?.Discard();
         }
 
-        private sealed record Checked(CellChunk Chunk, RowColumns Rows, List<RowError> Errors);
+        /// <param name="Keys">Hashes of the rows' keys and the rows' numbers in the file, where the dataset has keys.</param>
+        private sealed record Checked(CellChunk Chunk, RowColumns Rows, List<RowError> Errors, (RowHashes Hashes, long[] Numbers)? Keys);
 
         private async Task ProduceAsync(ChannelWriter<Task<Checked>> to, CancellationToken cancel)
         {
@@ -202,7 +213,8 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                     var check = Task.Run(() =>
                     {
                         var errors = new List<RowError>();
-                        return new Checked(chunk, reader.Read(chunk, received, errors), errors);
+                        var rows = reader.Read(chunk, received, errors);
+                        return new Checked(chunk, rows, errors, keys is null ? null : RefuseKept(keys, chunk, rows, errors));
                     }, CancellationToken.None);
                     await to.WriteAsync(check, cancel).ConfigureAwait(false);
                 }
@@ -211,6 +223,41 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             catch (Exception e)
             {
                 to.Complete(e);
+            }
+        }
+
+        /// <summary>Leaves out the rows whose key a record has that was kept before. Any thread.</summary>
+        private static (RowHashes, long[]) RefuseKept(KeyCheck keys, CellChunk chunk, RowColumns rows, List<RowError> errors)
+        {
+            var invalid = errors.Count == 0 ? null : errors.Select(e => e.Row).ToHashSet();
+            var numbers = new long[rows.Rows];
+            for (int r = 0, to = 0; r < chunk.Rows; r++)
+            {
+                if (invalid?.Contains(chunk.FirstRow + r) != true)
+                    numbers[to++] = chunk.FirstRow + r;
+            }
+            var hashes = keys.Hash(rows);
+            if (keys.FindKept(rows, hashes, r => numbers[r], errors) is not { } refused)
+                return (hashes, numbers);
+            hashes.RemoveWhere(refused);
+            rows.RemoveWhere(refused);
+            return (hashes, [.. numbers.Where((_, r) => !refused[r])]);
+        }
+
+        /// <summary>Leaves out the rows that repeat a key of an earlier row. In the order of the file.</summary>
+        private void RefuseRepeated(Checked chunk)
+        {
+            if (chunk.Keys is not { } known)
+                return;
+            if (keys!.Add(chunk.Rows, known.Hashes, _rows, r => known.Numbers[r], chunk.Errors) is { } refused)
+                chunk.Rows.RemoveWhere(refused);
+            keys.Spill(_batch);
+            if (chunk.Errors.Exists(e => e.Code == KeyCheck.Code))
+            {
+                _duplicates += chunk.Errors.Count(e => e.Code == KeyCheck.Code);
+                var inOrder = chunk.Errors.OrderBy(e => e.Row).ToList();
+                chunk.Errors.Clear();
+                chunk.Errors.AddRange(inOrder);
             }
         }
 
@@ -288,8 +335,17 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
 
         private async Task<Result<IntakeReceipt>> KeepAsSegmentsAsync(CancellationToken cancel)
         {
-            await CloseSegmentAsync().ConfigureAwait(false);
-            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitSegmentsAsync(_dataset, batch, _segments, cancel), cancel).ConfigureAwait(false);
+            // Two files to be sorted, compressed and flushed: side by side.
+            var sealing = Task.Run(() => keys?.Seal(_batch), CancellationToken.None);
+            try
+            {
+                await CloseSegmentAsync().ConfigureAwait(false);
+            }
+            finally
+            {
+                await sealing.ConfigureAwait(false);
+            }
+            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitSegmentsAsync(_dataset, batch, _segments, Within(), cancel), cancel).ConfigureAwait(false);
         }
 
         private async Task<Result<IntakeReceipt>> KeepInTailAsync(Checked chunk, RowEncoder encoder, CancellationToken cancel)
@@ -305,8 +361,10 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 rows[r] = new TailRow(_batch, (uint)r, encoded.Row(r, salt.Length).ToArray(), salt.IsEmpty ? null : salt.ToArray());
             }
             chunk.Chunk.Dispose();
-            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitTailAsync(_dataset, batch, rows, cancel), cancel).ConfigureAwait(false);
+            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitTailAsync(_dataset, batch, rows, Within(), cancel), cancel).ConfigureAwait(false);
         }
+
+        private Action<WriteScope>? Within() => keys is null ? null : scope => keys.Commit(scope, _batch);
 
         private async Task<Result<IntakeReceipt>> CommitAsync(byte[] tree, Func<Batch, Task> commit, CancellationToken cancel)
         {
@@ -345,6 +403,13 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         {
             if (_errorCount == 0)
                 return Problem.Invalid("records.empty", "The file holds no rows.");
+            if (_errorCount == _duplicates)
+            {
+                return Problem.Invalid("records.duplicateKey", $"{_rejectedRows} rows have a key that another record or an earlier row has, so nothing was kept.") with
+                {
+                    Extensions = new Dictionary<string, object?> { ["errors"] = _errors, ["errorCount"] = _errorCount },
+                };
+            }
             return Problem.Invalid("records.invalid",
                 contribution.Mode == IntakeMode.All
                     ? $"{_rejectedRows} rows are not valid, so nothing was kept."

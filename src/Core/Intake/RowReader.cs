@@ -44,7 +44,7 @@ public sealed class RowReader
         _columnOf = columnOf;
         _intake = intake;
         _zone = TimeZoneInfo.FindSystemTimeZoneById(dataset.TimeZone);
-        _rules = [.. dataset.Fields.Select(f => new FieldRule(f, intake))];
+        _rules = [.. dataset.Fields.Select(f => new FieldRule(f, intake, Required(dataset, f)))];
         _missing = [.. dataset.MissingValues.Where(v => v.Length > 0).Select(Encoding.UTF8.GetBytes)];
         _emptyIsMissing = dataset.MissingValues.Contains("");
     }
@@ -70,7 +70,7 @@ public sealed class RowReader
                     columnOf[f] = c;
             }
         }
-        var absent = dataset.Fields.Where((f, i) => columnOf[i] < 0 && f.Constraints.Required).Select(f => f.Name).Take(20).ToArray();
+        var absent = dataset.Fields.Where((f, i) => columnOf[i] < 0 && Required(dataset, f)).Select(f => f.Name).Take(20).ToArray();
         if (absent.Length > 0)
         {
             return Problem.Invalid("records.missingColumns", $"The file lacks columns that the dataset requires: {string.Join(", ", absent)}.") with
@@ -80,6 +80,9 @@ public sealed class RowReader
         }
         return new RowReader(dataset, columnOf, intake);
     }
+
+    /// <summary>A part of the primary key must have a value, as the Table Schema has it.</summary>
+    private static bool Required(Dataset dataset, Field field) => field.Constraints.Required || dataset.PrimaryKey.Contains(field.Name);
 
     /// <summary>
     /// Checks every row of <paramref name="chunk"/>. Rows with faults are left out of the result and listed in <paramref name="errors"/>, in
@@ -118,7 +121,7 @@ public sealed class RowReader
             if (kind == CellKind.Missing || IsMissing(cell))
             {
                 column.Nulls[r] = true;
-                if (column.Field.Constraints.Required)
+                if (rule.Required)
                     s.Reject(r, column, "required", "A value is required here.");
                 continue;
             }
@@ -304,31 +307,7 @@ public sealed class RowReader
         {
             if (_rejected is null)
                 return;
-            var to = 0;
-            for (var r = 0; r < Rows.Rows; r++)
-            {
-                if (_rejected[r])
-                    continue;
-                if (to != r)
-                {
-                    Rows.Times[to] = Rows.Times[r];
-                    foreach (var column in Rows.Fields)
-                    {
-                        column.Nulls[to] = column.Nulls[r];
-                        if (column.Values.Length > 0)
-                        {
-                            column.Values[to] = column.Values[r];
-                        }
-                        else
-                        {
-                            column.Starts[to] = column.Starts[r];
-                            column.Lengths[to] = column.Lengths[r];
-                        }
-                    }
-                }
-                to++;
-            }
-            Rows.Rows = to;
+            Rows.RemoveWhere(_rejected);
         }
     }
 }
@@ -343,8 +322,9 @@ internal sealed class FieldRule
     private readonly HashSet<string>? _largeEnum;
     private readonly ElementCheck? _element;
 
-    public FieldRule(Field field, IntakeRules intake)
+    public FieldRule(Field field, IntakeRules intake, bool required)
     {
+        Required = required;
         _field = field;
         var c = field.Constraints;
         _simple = c.Pattern is null ? null : BytePattern.TryCreate(c.Pattern);
@@ -359,6 +339,7 @@ internal sealed class FieldRule
         HasScalarRules = c.MinimumInt64 is not null || c.MaximumInt64 is not null || c.MinimumDouble is not null || c.MaximumDouble is not null || c.Enum is not null;
     }
 
+    public bool Required { get; }
     public bool HasTextRules { get; }
     public bool HasScalarRules { get; }
 

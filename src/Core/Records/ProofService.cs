@@ -29,13 +29,15 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
         var definition = catalog.Find(dataset, batch.SchemaVersion) ?? throw new InvalidDataException($"Version {batch.SchemaVersion} of {dataset} is not known.");
         var first = ordinal / BatchTree.Span * BatchTree.Span;
         var count = (int)Math.Min(BatchTree.Span, batch.Rows - first);
-        var run = ReadRun(definition, batch, first, count);
+        // A fold in between shows as rows that are in neither place; the second look finds where they went.
+        var run = ReadRun(definition, batch, first, count) ?? ReadRun(definition, batch, first, count)
+            ?? throw new RecordsCorruptException(batch.Id, $"Of rows {first} to {first + count - 1} of batch {batch.Id}, which are listed in {Places(batch, first, count)}, some are missing.");
         var leaves = new byte[count * 32];
         for (var i = 0; i < count; i++)
             MerkleTree.LeafHash([.. run[i].Row, .. run[i].Salt ?? []]).CopyTo(leaves, i * 32);
         var kept = batch.Tree.AsSpan((int)(first / BatchTree.Span) * 32, 32);
         if (!MerkleRoot.Compute(leaves).AsSpan().SequenceEqual(kept))
-            throw new RecordsCorruptException(batch.Id, $"Rows {first} to {first + count - 1} of batch {batch.Id} in {dataset} are not the rows that were committed.");
+            throw new RecordsCorruptException(batch.Id, $"Rows {first} to {first + count - 1} of batch {batch.Id} in {dataset}, which are kept in {Places(batch, first, count)}, are not the rows that were committed.");
         if (!BatchTree.Root(batch.Tree).AsSpan().SequenceEqual(batch.Root))
             throw new RecordsCorruptException(batch.Id, $"The tree kept for batch {batch.Id} in {dataset} does not lead to its root.");
         var row = run[(int)(ordinal - first)];
@@ -52,20 +54,20 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
         return new BatchProof(index, Encoding.UTF8.GetString(proof.CheckpointNote.Span), entry.ToArray(), Encoding.UTF8.GetString(proof.Encode()));
     }
 
-    private (byte[] Row, byte[]? Salt)[] ReadRun(Catalog.Dataset definition, Batch batch, long first, int count)
+    /// <summary>The rows of a run, or null when some are not found.</summary>
+    private (byte[] Row, byte[]? Salt)[]? ReadRun(Catalog.Dataset definition, Batch batch, long first, int count)
     {
         var run = new (byte[] Row, byte[]? Salt)[count];
         var found = 0;
         var encoder = new RowEncoder(definition, batch.Id, batch.SubjectSalt);
-        foreach (var (segment, segmentFirst, rows) in store.SegmentsOf(batch.Id))
+        using var files = Hold(batch, first, count, out var segments);
+        foreach (var segment in segments)
         {
-            if (segmentFirst + rows <= first || segmentFirst >= first + count)
-                continue;
             try
             {
                 found += ReadSegment(definition, segment, batch.Id, encoder, first, run);
             }
-            catch (Exception e) when (e is ParquetSharp.ParquetException or KeyNotFoundException or InvalidDataException or IndexOutOfRangeException or ArgumentException or OverflowException)
+            catch (Exception e) when (e is not IOException)
             {
                 // Whatever a reader of Parquet trips over, the file is not the one that was written under its name.
                 throw new RecordsCorruptException(batch.Id, $"The segment {Path.GetFileName(segment.Path)}, which holds rows of batch {batch.Id}, cannot be read: {e.Message}");
@@ -81,9 +83,27 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
                 found++;
             }
         }
-        return found == count
-            ? run
-            : throw new RecordsCorruptException(batch.Id, $"Of rows {first} to {first + count - 1} of batch {batch.Id}, {count - found} are missing.");
+        return found == count ? run : null;
+    }
+
+    /// <summary>The segments that hold rows of a run, each once, kept from being merged away while they are read.</summary>
+    private IDisposable Hold(Batch batch, long first, int count, out List<Segment> segments)
+    {
+        while (true)
+        {
+            segments = [.. store.SegmentsOf(batch.Id).Where(s => s.FirstOrdinal + s.Rows > first && s.FirstOrdinal < first + count).Select(s => s.Segment).DistinctBy(s => s.Number)];
+            if (store.Uses.TryHold(segments) is { } held)
+                return held;
+        }
+    }
+
+    /// <summary>The segment files, or the tail, that hold rows of a run.</summary>
+    private string Places(Batch batch, long first, int count)
+    {
+        var segments = store.SegmentsOf(batch.Id).Where(s => s.FirstOrdinal + s.Rows > first && s.FirstOrdinal < first + count).ToList();
+        var names = segments.Select(s => Path.GetFileName(s.Segment.Path)).Distinct(StringComparer.Ordinal).ToList();
+        var inSegments = segments.Sum(s => Math.Min(s.FirstOrdinal + s.Rows, first + count) - Math.Max(s.FirstOrdinal, first));
+        return string.Join(" and ", inSegments < count ? names.Append("the tail") : names);
     }
 
     /// <summary>Fills what the segment holds of the run; answers how many rows that was.</summary>

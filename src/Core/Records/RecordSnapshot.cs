@@ -52,5 +52,16 @@ public sealed class RecordSnapshot(Dataset dataset, IReadOnlyList<Segment> segme
     /// <summary>Everything with a ledger index below this is in the snapshot.</summary>
     public long LedgerIndex { get; } = ledgerIndex;
 
+    /// <summary>Adds what is to be let go with the snapshot: the hold on its segment files.</summary>
+    internal void Hold(IDisposable files)
+    {
+        var before = _release;
+        _release = () =>
+        {
+            before?.Invoke();
+            files.Dispose();
+        };
+    }
+
     public void Dispose() => Interlocked.Exchange(ref _release, null)?.Invoke();
 }

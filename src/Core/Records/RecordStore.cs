@@ -24,6 +24,12 @@ public sealed class RecordStore(World world, NodeWriter writer)
     /// <summary>Raised after a commit added rows to a dataset's tail, with the dataset's number; on the writer's thread.</summary>
     public event Action<long, IReadOnlyList<TailRow>>? TailAppended;
 
+    /// <summary>Raised when a dataset got another segment, with the dataset's number; on the writer's thread.</summary>
+    public event Action<long>? SegmentsListed;
+
+    /// <summary>Who is reading which segment file.</summary>
+    public SegmentUses Uses { get; } = new();
+
     /// <summary>Reads the lists from SQL and sweeps files that no list names (left by a crash before its commit).</summary>
     public void Open()
     {
@@ -42,7 +48,7 @@ public sealed class RecordStore(World world, NodeWriter writer)
                 var segment = ReadSegment(reader);
                 listed.Add(Path.GetFileName(segment.Path));
                 var dataset = reader.GetInt64(1);
-                Update(dataset, m => m with { Segments = m.Segments.Add(segment) });
+                _manifests[dataset] = Manifest(dataset) with { Segments = Manifest(dataset).Segments.Add(segment) };
             }
         }
         using (var command = connection.CreateCommand())
@@ -68,15 +74,20 @@ public sealed class RecordStore(World world, NodeWriter writer)
             if (!File.Exists(Path.Combine(world.SegmentDirectory, name)))
                 throw new InvalidDataException($"The segment file {name} is listed but missing. Restore it from a backup; nothing was changed.");
         }
+        // Only now, when nothing is swept any more, may anyone begin to write files.
+        foreach (var dataset in _manifests.Keys)
+            SegmentsListed?.Invoke(dataset);
     }
 
     /// <summary>The current list of a dataset's segments and the size of its tail.</summary>
     public DatasetManifest Manifest(long dataset) => _manifests.GetValueOrDefault(dataset, DatasetManifest.Empty);
 
-    public Task CommitSegmentsAsync(Dataset dataset, Batch batch, IReadOnlyList<Segment> segments, CancellationToken cancel) =>
+    /// <param name="within">What else belongs to the contribution, in the same transaction.</param>
+    public Task CommitSegmentsAsync(Dataset dataset, Batch batch, IReadOnlyList<Segment> segments, Action<WriteScope>? within, CancellationToken cancel) =>
         writer.RunAsync(scope =>
         {
             InsertBatch(scope, dataset, batch);
+            within?.Invoke(scope);
             var kept = ImmutableArray.CreateBuilder<Segment>(segments.Count);
             long first = 0;
             foreach (var segment in segments)
@@ -94,10 +105,12 @@ public sealed class RecordStore(World world, NodeWriter writer)
             scope.AfterCommit(() => Update(dataset.Number, m => m with { Segments = m.Segments.AddRange(kept) }));
         }, cancel);
 
-    public Task CommitTailAsync(Dataset dataset, Batch batch, IReadOnlyList<TailRow> rows, CancellationToken cancel) =>
+    /// <param name="within">What else belongs to the contribution, in the same transaction.</param>
+    public Task CommitTailAsync(Dataset dataset, Batch batch, IReadOnlyList<TailRow> rows, Action<WriteScope>? within, CancellationToken cancel) =>
         writer.RunAsync(scope =>
         {
             InsertBatch(scope, dataset, batch);
+            within?.Invoke(scope);
             using var insert = scope.Command("INSERT INTO tail(dataset, batch, ordinal, row, salt) VALUES ($dataset, $batch, $ordinal, $row, $salt)");
             insert.Parameters.AddWithValue("$dataset", dataset.Number);
             insert.Parameters.AddWithValue("$batch", RecordId.Bytes(batch.Id));
@@ -176,7 +189,13 @@ public sealed class RecordStore(World world, NodeWriter writer)
     }
 
     /// <summary>Replaces a dataset's list in memory; called after commits, on the writer's thread alone.</summary>
-    internal void Update(long dataset, Func<DatasetManifest, DatasetManifest> change) => _manifests[dataset] = change(Manifest(dataset));
+    internal void Update(long dataset, Func<DatasetManifest, DatasetManifest> change)
+    {
+        var before = Manifest(dataset);
+        var after = _manifests[dataset] = change(before);
+        if (after.Segments.Length > before.Segments.Length)
+            SegmentsListed?.Invoke(dataset);
+    }
 
     internal static long InsertSegment(WriteScope scope, long dataset, Segment segment)
     {

@@ -76,5 +76,32 @@ public sealed class RowColumns
 
     public ReadOnlySpan<byte> Salt(int row) => Salts.Length == 0 ? default : Salts.AsSpan(row * SaltSize, SaltSize);
 
+    /// <summary>Closes the gaps that removed rows leave. Before rows are numbered and salted.</summary>
+    public void RemoveWhere(ReadOnlySpan<bool> removed)
+    {
+        var to = 0;
+        for (var r = 0; r < Rows; r++)
+        {
+            if (removed[r])
+                continue;
+            if (to != r)
+            {
+                Times[to] = Times[r];
+                if (Supersedes is not null)
+                    Supersedes[to] = Supersedes[r];
+                foreach (var column in Fields)
+                {
+                    column.Nulls[to] = column.Nulls[r];
+                    if (column.Values.Length > 0)
+                        column.Values[to] = column.Values[r];
+                    else
+                        (column.Starts[to], column.Lengths[to]) = (column.Starts[r], column.Lengths[r]);
+                }
+            }
+            to++;
+        }
+        Rows = to;
+    }
+
     public const int SaltSize = 16;
 }

@@ -39,14 +39,18 @@ public sealed class RowEncoder
     /// Encodes all rows into one buffer, each as the leaf's preimage: 0x00, the row, its salt. The row proper is
     /// <c>[start + 1, start + length − salt)</c>.
     /// </summary>
-    public EncodedRows Encode(RowColumns rows, EncodedRows? reuse = null)
+    public EncodedRows Encode(RowColumns rows, EncodedRows? reuse = null) => Encode(rows, 0, rows.Rows, reuse);
+
+    /// <summary>The same for <paramref name="count"/> rows from <paramref name="first"/> on: those of one batch among rows of several.</summary>
+    public EncodedRows Encode(RowColumns rows, int first, int count, EncodedRows? reuse = null)
     {
         var result = reuse ?? new EncodedRows();
-        result.Reset(rows.Rows);
+        result.Reset(count);
         var fixedMax = FixedMax(rows);
         var at = 0;
-        for (var r = 0; r < rows.Rows; r++)
+        for (var i = 0; i < count; i++)
         {
+            var r = first + i;
             var need = fixedMax;
             foreach (var column in rows.Fields)
             {
@@ -57,8 +61,8 @@ public sealed class RowEncoder
                 need += rows.Fields[rows.PlaceIndex].Lengths[r];
             result.Ensure(at, need);
             var length = EncodeRow(rows, r, result.Bytes.AsSpan(at));
-            result.Starts[r] = at;
-            result.Lengths[r] = length;
+            result.Starts[i] = at;
+            result.Lengths[i] = length;
             at += length;
         }
         result.Length = at;

@@ -27,8 +27,23 @@ public sealed class TailTables
         store.TailAppended += Append;
     }
 
-    /// <summary>What the dataset holds now. Dispose it after the query.</summary>
+    /// <summary>What the dataset holds now. Dispose it after the query: until then its files stay.</summary>
     public RecordSnapshot Open(Dataset dataset, long ledgerIndex)
+    {
+        while (true)
+        {
+            var snapshot = Look(dataset, ledgerIndex);
+            if (_store.Uses.TryHold(snapshot.Segments) is { } files)
+            {
+                snapshot.Hold(files);
+                return snapshot;
+            }
+            // A compaction took one of them between the look and the hold; by now the list tells.
+            snapshot.Dispose();
+        }
+    }
+
+    private RecordSnapshot Look(Dataset dataset, long ledgerIndex)
     {
         var tail = _tails.GetOrAdd(dataset.Number, _ => new Tail());
         lock (tail)

@@ -77,7 +77,7 @@ public static class LogAuditor
             var entries = await reader.EntriesAsync(bundle, cancel).ConfigureAwait(false);
             var hashes = MerkleTree.LeafHashes(entries);
             var leaves = await reader.TileAsync(0, bundle, cancel).ConfigureAwait(false);
-            if (!hashes.AsSpan().SequenceEqual(leaves)) throw EntryBreak(bundle, hashes, leaves);
+            if (!hashes.AsSpan().SequenceEqual(leaves)) throw await EntryBreakAsync(reader, head, edge, bundle, hashes, leaves, cancel).ConfigureAwait(false);
             changed.Clear();
             var split = older is null ? 0 : (int)Math.Clamp(older.Size - edge.Size, 0, entries.Count);
             if (split > 0)
@@ -112,11 +112,38 @@ public static class LogAuditor
         if (!stored.AsSpan().SequenceEqual(computed)) throw new LedgerCorruptException(tile.ToString(), "does not hold the hashes of the tiles below it.");
     }
 
-    private static LedgerCorruptException EntryBreak(long bundle, byte[] hashes, byte[] leaves)
+    /// <summary>
+    /// Bundle and tile disagree. Which of the two was changed is told by what stands above both: the hash of the tile one level up, or
+    /// the signed root where the tile is the last.
+    /// </summary>
+    private static async Task<LedgerCorruptException> EntryBreakAsync(
+        TileReader reader, Checkpoint head, TreeEdge edge, long bundle, byte[] hashes, byte[] leaves, CancellationToken cancel)
     {
         var width = leaves.Length / MerkleTree.HashBytes;
         var at = hashes.AsSpan().CommonPrefixLength(leaves) / MerkleTree.HashBytes;
-        return new LedgerCorruptException(
-            TilePath.Entries(bundle, width), $"entry {(bundle << 8) + at} does not hash to what {TilePath.Tile(0, bundle, width)} holds.");
+        var (tile, entries) = (TilePath.Tile(0, bundle, width), TilePath.Entries(bundle, width));
+        return await EntriesLeadUpAsync(reader, head, edge, bundle, hashes, cancel).ConfigureAwait(false)
+            ? new LedgerCorruptException(tile, $"does not hold the hash of entry {(bundle << 8) + at} of {entries}, which leads to the hashes above.")
+            : new LedgerCorruptException(entries, $"entry {(bundle << 8) + at} does not hash to what {tile} holds.");
+    }
+
+    private static async Task<bool> EntriesLeadUpAsync(TileReader reader, Checkpoint head, TreeEdge edge, long bundle, byte[] hashes, CancellationToken cancel)
+    {
+        if (hashes.Length < TilePath.FullWidth * MerkleTree.HashBytes)
+        {
+            var last = edge.Clone();
+            last.Append(hashes, null);
+            return last.Root().AsSpan().SequenceEqual(head.Root.Span);
+        }
+        try
+        {
+            var above = await reader.TileAsync(1, bundle >> 8, cancel).ConfigureAwait(false);
+            return MerkleRoot.Compute(hashes).AsSpan().SequenceEqual(above.AsSpan((int)(bundle & 0xFF) * MerkleTree.HashBytes, MerkleTree.HashBytes));
+        }
+        catch (LedgerCorruptException)
+        {
+            // The tile above is broken too; then the entries are named, as what can be told without it.
+            return false;
+        }
     }
 }

@@ -12,6 +12,7 @@ using Gongzhi.Core.Policy;
 using Gongzhi.Core.Posture;
 using Gongzhi.Core.Query;
 using Gongzhi.Core.Records;
+using Gongzhi.Core.Records.Keys;
 using Gongzhi.Core.Storage;
 using Gongzhi.Core.Territory;
 using Gongzhi.Node.Pages;
@@ -26,6 +27,7 @@ public static partial class NodeHost
     {
         var services = builder.Services;
         services.AddSingleton<IHotSchema, RecordSchema>();
+        services.AddSingleton<IHotSchema, KeySchema>();
         services.AddSingleton<IHotSchema, LogStateSchema>();
         services.AddSingleton<IHotSchema, PlaceSchema>();
         services.AddSingleton<IModelPart, CatalogModel>();
@@ -44,6 +46,9 @@ public static partial class NodeHost
         services.AddSingleton<RecordStore>();
         services.AddSingleton<Sequencer>();
         services.AddSingleton<Fold>();
+        services.AddSingleton<Compaction>();
+        services.AddSingleton<KeyIndex>();
+        services.AddSingleton<KeyMerge>();
         services.AddSingleton<ProofService>();
         services.AddSingleton(provider => new IntakeRules
         {
@@ -105,7 +110,7 @@ public static partial class NodeHost
     }
 
     /// <summary>Opens what is kept, in order, before the first request; a ledger that is not what was signed stops the start.</summary>
-    private sealed class RecordsStartup(World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Fold fold, Sequencer sequencer) : IHostedService
+    private sealed class RecordsStartup(World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Fold fold, Compaction compaction, KeyIndex keys, KeyMerge merge, Sequencer sequencer) : IHostedService
     {
         public async Task StartAsync(CancellationToken cancellationToken)
         {
@@ -115,6 +120,9 @@ public static partial class NodeHost
             catalog.Open();
             records.Open();
             _ = fold;
+            _ = compaction;
+            _ = merge;
+            await keys.OpenAsync(catalog, cancellationToken).ConfigureAwait(false);
             await sequencer.OpenAsync(cancellationToken).ConfigureAwait(false);
         }
 

@@ -36,7 +36,10 @@ public sealed class TamperTests
                 await journey.VerifyAsync([(row, await response.Content.ReadAsStringAsync())]);
                 continue;
             }
-            Assert.True(response.StatusCode == HttpStatusCode.InternalServerError, $"byte {at}: {response.StatusCode}");
+            var problem = System.Text.Json.JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement;
+            Assert.True(response.StatusCode == HttpStatusCode.InternalServerError, $"byte {at}: {problem}");
+            Assert.Equal("records.corrupt", problem.GetProperty("code").GetString());
+            Assert.Contains(Path.GetFileName(path), problem.GetProperty("detail").GetString(), StringComparison.Ordinal);
             refused++;
         }
         Assert.True(refused > 0, "No change of 40 was noticed.");
@@ -55,6 +58,9 @@ public sealed class TamperTests
         Execute(journey, "UPDATE tail SET row = CAST(substr(row, 1, length(row) - 1) || x'00' AS BLOB) WHERE batch = $id AND ordinal = 7", RecordId.Bytes(batch), 1);
         using var response = await journey.ProofAsync(receipt, 7);
         Assert.Equal(HttpStatusCode.InternalServerError, response.StatusCode);
+        var problem = System.Text.Json.JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement;
+        Assert.Equal("records.corrupt", problem.GetProperty("code").GetString());
+        Assert.Contains("the tail", problem.GetProperty("detail").GetString(), StringComparison.Ordinal);
         var proofs = journey.Node.App.Services.GetRequiredService<ProofService>();
         var found = await Assert.ThrowsAsync<RecordsCorruptException>(() => proofs.ProveRowAsync("d", RecordId.Of(batch, 7), CancellationToken.None));
         Assert.Equal(batch, found.Batch);
@@ -99,9 +105,13 @@ public sealed class TamperTests
                 continue; // The running node publishes the checkpoint it signed, not the file.
             (exit, output) = await journey.VerifyLogAsync(place);
             Assert.True(exit == 1, $"{name}: {output}");
-            Assert.Contains(name.Split(".p")[0], output, StringComparison.Ordinal);
+            Assert.Contains($"Broken at {name.Split(".p")[0]}", output, StringComparison.Ordinal);
         }
+        // The check beside the running node names the same file.
+        var found = Assert.Single(await CheckAsync(journey));
+        Assert.Equal("ledger/" + name, found.Place);
         Replace(path, whole);
+        Assert.Empty(await CheckAsync(journey));
         await journey.VerifyAsync(await journey.ProofsAsync(receipt, 3));
     }
 
@@ -132,9 +142,17 @@ public sealed class TamperTests
             Assert.Equal(1, Run(connection, sql, "unit-tax"));
             triggers.ForEach(t => Run(connection, t.Sql));
         }
+        var named = Assert.Single(await CheckAsync(journey));
+        Assert.Equal((CheckKind.StateEntry, "node.db Unit"), (named.Kind, named.Place[..12]));
         var finding = Assert.Single(Audit(journey));
         Assert.Equal("state-differs", finding.Code);
         Assert.Contains("unit-tax", finding.Key!, StringComparison.Ordinal);
+    }
+
+    private static async Task<IReadOnlyList<CheckFinding>> CheckAsync(Journey journey)
+    {
+        await using var db = await journey.Node.App.Services.GetRequiredService<IDbContextFactory<NodeDb>>().CreateDbContextAsync();
+        return (await RecordCheck.RunAsync(journey.World, new RecordCheckOptions { Model = db.Model }, null, CancellationToken.None)).Findings;
     }
 
     private static IReadOnlyList<AuditFinding> Audit(Journey journey)

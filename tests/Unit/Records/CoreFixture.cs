@@ -7,6 +7,7 @@ using Gongzhi.Core.Intake.Formats;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Policy;
 using Gongzhi.Core.Records;
+using Gongzhi.Core.Records.Keys;
 using Gongzhi.Core.Storage;
 using Gongzhi.Core.Territory;
 using Gongzhi.Ledger;
@@ -19,6 +20,7 @@ namespace Gongzhi.Tests.Unit.Records;
 internal sealed class CoreFixture : IAsyncDisposable
 {
     private readonly bool _ownsDirectory;
+    private bool _compactionStopped;
 
     private CoreFixture(string directory, bool ownsDirectory, Action<string, Action>? interposed, TimeProvider clock, Func<World, ITileStore?> tiles)
     {
@@ -26,7 +28,7 @@ internal sealed class CoreFixture : IAsyncDisposable
         World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed };
         var epoch = new PolicyEpoch();
         using (var db = Open())
-            NodeDatabase.Prepare(World, db, [new RecordSchema(), new LogStateSchema(), new PlaceSchema(), epoch]);
+            NodeDatabase.Prepare(World, db, [new RecordSchema(), new KeySchema(), new LogStateSchema(), new PlaceSchema(), epoch]);
         Writer = new NodeWriter(World, Open, NullLogger<NodeWriter>.Instance);
         Catalog = new Core.Catalog.Catalog(World, Writer, epoch, TimeProvider.System);
         Catalog.Open();
@@ -35,8 +37,11 @@ internal sealed class CoreFixture : IAsyncDisposable
         Sequencer = new Sequencer(World, Writer, clock, NullLogger<Sequencer>.Instance) { Tiles = tiles(World) };
         Territory = new TerritoryStore(World, Writer, TimeProvider.System);
         Territory.Open();
-        Intake = new IntakeService(Store, World, new IntakeRules { Places = KnownPlace }, TimeProvider.System);
+        Keys = new KeyIndex(World, Writer, Store);
+        KeyMerge = new KeyMerge(World, Keys, Writer, NullLogger<KeyMerge>.Instance);
+        Intake = new IntakeService(Store, World, new IntakeRules { Places = KnownPlace }, Keys, TimeProvider.System);
         Fold = new Fold(World, Store, Catalog, Writer, NullLogger<Fold>.Instance);
+        Compaction = new Compaction(World, Store, Catalog, Writer, NullLogger<Compaction>.Instance);
         Proofs = new ProofService(Catalog, Store, Sequencer);
     }
 
@@ -48,6 +53,12 @@ internal sealed class CoreFixture : IAsyncDisposable
     public IntakeService Intake { get; }
     public ProofService Proofs { get; }
     public Fold Fold { get; }
+    public Compaction Compaction { get; }
+    public KeyIndex Keys { get; }
+    public KeyMerge KeyMerge { get; }
+
+    /// <summary>How many datasets' keys were made anew when this core was opened.</summary>
+    public int KeysRebuilt { get; private set; }
     public TerritoryStore Territory { get; }
 
     public static Caller Steward { get; } = new() { Party = "steward", Units = ["office"], Roles = new HashSet<string> { Roles.Steward } };
@@ -63,6 +74,7 @@ internal sealed class CoreFixture : IAsyncDisposable
             directory ?? Directory.CreateTempSubdirectory("gongzhi-test-").FullName, directory is null, interposed, clock ?? TimeProvider.System, tiles ?? (_ => null));
         try
         {
+            fixture.KeysRebuilt = await fixture.Keys.OpenAsync(fixture.Catalog, TestContext.Current.CancellationToken);
             await fixture.Sequencer.OpenAsync(TestContext.Current.CancellationToken);
             return fixture;
         }
@@ -98,11 +110,31 @@ internal sealed class CoreFixture : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Fold.DisposeAsync();
+        await StopCompactionAsync();
+        await KeyMerge.DisposeAsync();
         await Sequencer.DisposeAsync();
         await Writer.DisposeAsync();
         Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
         if (_ownsDirectory)
             Directory.Delete(World.DataDirectory, recursive: true);
+    }
+
+    /// <summary>From here on nothing is merged but by the test itself.</summary>
+    public async Task StopCompactionAsync()
+    {
+        if (!_compactionStopped)
+            await Compaction.DisposeAsync();
+        _compactionStopped = true;
+    }
+
+    /// <summary>The model of this core, which has fewer parts than a node's.</summary>
+    public Microsoft.EntityFrameworkCore.Metadata.IModel Model
+    {
+        get
+        {
+            using var db = Open();
+            return db.Model;
+        }
     }
 
     private NodeDb Open()

@@ -1,0 +1,229 @@
+using Gongzhi.Ledger;
+using Microsoft.Data.Sqlite;
+
+namespace Gongzhi.Core.Records;
+
+/// <summary>
+/// The log's part of a check: the files against the signed checkpoint, and the entries kept in the database against the log. Where two of
+/// bundle, tile and database agree, the third is what was changed.
+/// </summary>
+internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings findings, IProgress<RecordCheckProgress>? progress)
+{
+    private readonly DirectoryTileSource _files = new(world.LedgerDirectory);
+    private AuditReport? _audit;
+    private long _size;
+
+    public long Entries { get; private set; }
+
+    /// <summary>Indexes of entries whose copy in the database is not the log's.</summary>
+    public HashSet<long> Broken { get; } = [];
+
+    public async Task AuditAsync(CancellationToken cancel)
+    {
+        if (!File.Exists(Path.Combine(world.LedgerDirectory, TilePath.Checkpoint)) && !Directory.Exists(Path.Combine(world.LedgerDirectory, "tile")))
+            return; // Nothing was ever signed; CompareAsync demands that the database say so too.
+        if ((key ?? LoadKey()) is not { } trusted)
+        {
+            findings.Add(new CheckFinding(CheckKind.Checkpoint, "keys/ledger.skey",
+                "The ledger's key is missing or cannot be read, so no signature can be checked.", "账本密钥缺失或无法读取，因此无法核对签名。"));
+            return;
+        }
+        _audit = await LogAuditor.AuditAsync(_files, trusted, default, cancel).ConfigureAwait(false);
+        _size = _audit.Size;
+    }
+
+    /// <summary>Compares every entry of the log with the database's copy, and the head with the one the database committed.</summary>
+    public async Task CompareAsync(SqliteConnection connection, SqliteTransaction snapshot, CancellationToken cancel)
+    {
+        Head(connection, snapshot);
+        using var command = connection.CreateCommand();
+        command.Transaction = snapshot;
+        command.CommandText = "SELECT log_index, entry FROM ledger_pending WHERE log_index < $size ORDER BY log_index";
+        command.Parameters.AddWithValue("$size", _size);
+        using var reader = command.ExecuteReader();
+        var more = reader.Read();
+        for (long bundle = 0; bundle << 8 < _size; bundle++)
+        {
+            cancel.ThrowIfCancellationRequested();
+            var width = (int)Math.Min(TilePath.FullWidth, _size - (bundle << 8));
+            var (entries, entriesFile) = await BundleAsync(bundle, width, cancel).ConfigureAwait(false);
+            var (tile, tileFile) = await TileAsync(bundle, width, cancel).ConfigureAwait(false);
+            for (var i = 0; i < width; i++)
+            {
+                var index = (bundle << 8) + i;
+                byte[]? kept = null;
+                while (more && reader.GetInt64(0) <= index)
+                {
+                    if (reader.GetInt64(0) == index)
+                        kept = reader.GetValue(1) as byte[] ?? [];
+                    more = reader.Read();
+                }
+                Compare(index, kept, entries?[i], entriesFile, tile, i, tileFile);
+            }
+            Entries += width;
+            progress?.Report(new RecordCheckProgress(CheckStage.Ledger, Entries, _size));
+        }
+        Leftovers(cancel);
+        // Last, since the comparison above tells more exactly which of the files it is.
+        if (_audit?.Break is { } broken)
+            Add(broken);
+    }
+
+    /// <summary>The entry at an index as the log has it, or null where it cannot be read.</summary>
+    public async Task<byte[]?> EntryAsync(long index, CancellationToken cancel)
+    {
+        if (index >= _size)
+            return null;
+        var (entries, _) = await BundleAsync(index >> 8, (int)Math.Min(TilePath.FullWidth, _size - (index >> 8 << 8)), cancel).ConfigureAwait(false);
+        return entries?[(int)(index & 0xFF)].ToArray();
+    }
+
+    public static long? IndexOf(SqliteConnection connection, Guid entry)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT log_index FROM ledger_pending WHERE id = $id";
+        command.Parameters.AddWithValue("$id", RecordId.Bytes(entry));
+        return command.ExecuteScalar() is long index ? index : null;
+    }
+
+    private void Head(SqliteConnection connection, SqliteTransaction snapshot)
+    {
+        using var command = connection.CreateCommand();
+        command.Transaction = snapshot;
+        command.CommandText = "SELECT size, root FROM log_state WHERE one = 1";
+        using var reader = command.ExecuteReader();
+        var (size, root) = reader.Read() ? (reader.GetInt64(0), reader.GetValue(1) as byte[] ?? []) : (0, MerkleTree.EmptyRoot.ToArray());
+        if (_audit is null or { Size: 0, Break: not null })
+        {
+            // Without a checkpoint to trust, the head that the database committed says how far the files must go.
+            _size = size;
+            if (_audit is null && size > 0)
+            {
+                findings.Add(new CheckFinding(CheckKind.Checkpoint, "ledger/checkpoint",
+                    $"The checkpoint is missing, although the database has committed a log of {size} entries.", $"缺少检查点，而数据库已确认账本有 {size} 个条目。"));
+            }
+            return;
+        }
+        if (size < _audit.Size || (size == _audit.Size && !root.AsSpan().SequenceEqual(_audit.Root.Span)))
+        {
+            findings.Add(new CheckFinding(CheckKind.LedgerEntry, "node.db log_state",
+                $"The database says that the log has {size} entries, which is not what the checkpoint of size {_audit.Size} was signed for.",
+                $"数据库记载账本有 {size} 个条目，与大小为 {_audit.Size} 的已签名检查点不符。"));
+        }
+    }
+
+    private void Compare(long index, byte[]? kept, ReadOnlyMemory<byte>? entry, string entriesFile, byte[]? tile, int i, string tileFile)
+    {
+        var inTile = tile is null ? default : tile.AsSpan(i * MerkleTree.HashBytes, MerkleTree.HashBytes);
+        var fromLog = entry is null ? null : MerkleTree.LeafHash(entry.Value.Span);
+        var fromDatabase = kept is null ? null : MerkleTree.LeafHash(kept);
+        var (logFits, databaseFits) = (inTile.SequenceEqual(fromLog), inTile.SequenceEqual(fromDatabase));
+        if (logFits && databaseFits)
+            return;
+        var agree = fromLog is not null && fromLog.AsSpan().SequenceEqual(fromDatabase);
+        if (agree)
+        {
+            Add(new LogBreak(tileFile, $"does not hold the hash of entry {index}."));
+            return;
+        }
+        if (!logFits && entry is not null)
+            Add(new LogBreak(entriesFile, $"entry {index} is not the one that was committed."), index);
+        else if (entry is null)
+            Add(new LogBreak(entriesFile, "is missing or is not a bundle of entries."));
+        if (tile is null)
+            Add(new LogBreak(tileFile, "is missing or is not a tile of its width."));
+        if (databaseFits || (tile is null && entry is null))
+            return;
+        Broken.Add(index);
+        findings.Add(new CheckFinding(CheckKind.LedgerEntry, "node.db ledger_pending",
+            kept is null ? $"The database has lost its copy of ledger entry {index}." : $"The database's copy of ledger entry {index} is not the entry in the log.",
+            kept is null ? $"数据库缺少账本条目 {index} 的副本。" : $"数据库中账本条目 {index} 的副本与账本中的条目不符。") { Index = index });
+    }
+
+    /// <summary>Narrower tiles and bundles that the log has grown past: each must be the beginning of the wider one. Readers of older checkpoints use them.</summary>
+    private void Leftovers(CancellationToken cancel)
+    {
+        var directory = Path.Combine(world.LedgerDirectory, "tile");
+        if (!Directory.Exists(directory))
+            return;
+        foreach (var path in Directory.EnumerateFiles(directory, "*", SearchOption.AllDirectories))
+        {
+            cancel.ThrowIfCancellationRequested();
+            var name = Path.GetRelativePath(world.LedgerDirectory, path).Replace(Path.DirectorySeparatorChar, '/');
+            if (!TilePath.TryParse(name, out var tile) || tile.Width == TilePath.FullWidth)
+                continue;
+            var current = tile.Level == TilePath.EntriesLevel ? _size : _size >> (8 * tile.Level);
+            var width = (int)Math.Clamp(current - (tile.Index << 8), 0, TilePath.FullWidth);
+            if (tile.Width >= width)
+                continue; // The current one, which was compared, or one of a step under way.
+            var wider = new[] { tile with { Width = width }, tile with { Width = TilePath.FullWidth } }
+                .Select(t => Path.Combine(world.LedgerDirectory, t.ToString())).FirstOrDefault(File.Exists);
+            if (wider is null || !Bytes(path, out var narrow) || !Bytes(wider, out var wide))
+                continue;
+            if (!wide.AsSpan().StartsWith(narrow) || (tile.Level >= 0 && narrow.Length != tile.Width * MerkleTree.HashBytes))
+                Add(new LogBreak(name, "is not the beginning of what the log has there now."));
+        }
+    }
+
+    private void Add(LogBreak broken, long? index = null)
+    {
+        var kind = broken.File == TilePath.Checkpoint ? CheckKind.Checkpoint
+            : broken.File.StartsWith("tile/entries/", StringComparison.Ordinal) ? CheckKind.EntryBundle : CheckKind.Tile;
+        var place = "ledger/" + broken.File;
+        if (findings.Names(kind, place))
+            return;
+        var chinese = kind switch { CheckKind.Checkpoint => "检查点", CheckKind.EntryBundle => "条目包", _ => "哈希块" };
+        findings.Add(new CheckFinding(kind, place, $"{broken.File} {broken.Reason}", $"账本的{chinese} {broken.File} 与所签名的内容不符。") { Index = index });
+    }
+
+    private async Task<(IReadOnlyList<ReadOnlyMemory<byte>>?, string)> BundleAsync(long bundle, int width, CancellationToken cancel)
+    {
+        var (file, bytes) = await ReadAsync(TilePath.Entries(bundle, width), TilePath.Entries(bundle), EntryBundle.BytesMax, cancel).ConfigureAwait(false);
+        return (bytes is not null && EntryBundle.TryDecode(bytes, width, out var entries, exact: file == TilePath.Entries(bundle, width)) ? entries : null, file);
+    }
+
+    private async Task<(byte[]?, string)> TileAsync(long bundle, int width, CancellationToken cancel)
+    {
+        var (file, bytes) = await ReadAsync(TilePath.Tile(0, bundle, width), TilePath.Tile(0, bundle), TilePath.FullWidth * MerkleTree.HashBytes, cancel).ConfigureAwait(false);
+        return (bytes?.Length >= width * MerkleTree.HashBytes ? bytes : null, file);
+    }
+
+    /// <summary>A partial file may be gone once the full one is there.</summary>
+    private async Task<(string File, byte[]? Bytes)> ReadAsync(string path, string full, int bytesMax, CancellationToken cancel)
+    {
+        try
+        {
+            return await _files.ReadAsync(path, bytesMax, cancel).ConfigureAwait(false) is { } bytes
+                ? (path, bytes)
+                : await _files.ReadAsync(full, bytesMax, cancel).ConfigureAwait(false) is { } all ? (full, all) : (path, null);
+        }
+        catch (InvalidDataException)
+        {
+            return (path, null);
+        }
+    }
+
+    private static bool Bytes(string path, out byte[] bytes)
+    {
+        try
+        {
+            bytes = File.ReadAllBytes(path);
+            return true;
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            // The running node has just taken it away: the full tile is there.
+            bytes = [];
+            return false;
+        }
+    }
+
+    private NoteVerifier? LoadKey()
+    {
+        var path = Path.Combine(world.KeyDirectory, "ledger.skey");
+        if (!File.Exists(path) || !NoteSigner.TryParse(File.ReadAllText(path).Trim(), out var signer))
+            return null;
+        using (signer)
+            return signer.Verifier;
+    }
+}

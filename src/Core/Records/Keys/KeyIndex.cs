@@ -1,0 +1,229 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Storage;
+using Microsoft.Data.Sqlite;
+
+namespace Gongzhi.Core.Records.Keys;
+
+/// <summary>The keys of one dataset at one moment: its runs, and the number of the last commit they show. Immutable.</summary>
+internal sealed record KeyList(ImmutableArray<KeyRun> Runs, long Sequence);
+
+/// <summary>
+/// Which record has which key, for datasets with a primary key or unique fields: sorted runs of hashes in files, and those of small contributions in
+/// SQL until there are enough for a run. A contribution looks before it writes and once more inside its own transaction, so of two with the same key one wins.
+/// </summary>
+public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
+{
+    private readonly ConcurrentDictionary<long, KeyList> _lists = new();
+    private readonly ConcurrentDictionary<long, byte[]> _secrets = new();
+    private readonly Lock _lock = new();
+
+    /// <summary>Raised after a commit listed keys of a dataset, on the writer's thread.</summary>
+    internal event Action<long>? Listed;
+
+    /// <summary>
+    /// Opens the runs, sweeps files that no list names, and makes anew what is missing, damaged or of another format. Call it after the catalogue and the
+    /// store have been opened. Answers how many datasets were indexed anew.
+    /// </summary>
+    public async Task<int> OpenAsync(Catalog.Catalog catalog, CancellationToken cancel = default)
+    {
+        Directory.CreateDirectory(world.KeyRunDirectory);
+        var broken = new HashSet<long>();
+        var listed = new HashSet<string>(StringComparer.Ordinal);
+        using (var connection = NodeDatabase.OpenReader(world))
+        {
+            var known = new HashSet<long>();
+            using (var command = connection.CreateCommand())
+            {
+                command.CommandText = "SELECT dataset, secret, format, sequence FROM key_state";
+                using var reader = command.ExecuteReader();
+                while (reader.Read())
+                {
+                    var dataset = reader.GetInt64(0);
+                    known.Add(dataset);
+                    _secrets[dataset] = (byte[])reader[1];
+                    _lists[dataset] = new KeyList([], reader.GetInt64(3));
+                    if (reader.GetInt64(2) != KeyRun.FormatVersion)
+                        broken.Add(dataset);
+                }
+            }
+            foreach (var (number, dataset, name, sequence) in Runs(connection, null, null, -1))
+            {
+                var path = Path.Combine(world.KeyRunDirectory, name + KeyRun.Extension);
+                if (KeyRun.Open(path, number, sequence) is not { } run)
+                {
+                    broken.Add(dataset);
+                    continue;
+                }
+                listed.Add(Path.GetFileName(path));
+                _lists[dataset] = _lists[dataset] with { Runs = _lists[dataset].Runs.Add(run) };
+            }
+            // Records that were contributed before the node kept keys.
+            broken.UnionWith(catalog.All.Where(d => KeyRules.Any(d) && !known.Contains(d.Number) && store.Manifest(d.Number) is var m && (m.Segments.Length > 0 || m.TailRows > 0)).Select(d => d.Number));
+        }
+        // Everything is swept before anything is written: what is made anew may come out under the same name.
+        foreach (var dataset in broken)
+        {
+            foreach (var run in _lists.GetValueOrDefault(dataset, new KeyList([], 0)).Runs)
+            {
+                listed.Remove(Path.GetFileName(run.Path));
+                run.Dispose();
+            }
+            if (_lists.TryGetValue(dataset, out var list))
+                _lists[dataset] = list with { Runs = [] };
+        }
+        foreach (var path in Directory.EnumerateFiles(world.KeyRunDirectory).Where(p => !listed.Contains(Path.GetFileName(p))))
+            File.Delete(path);
+        var rebuilt = 0;
+        foreach (var dataset in broken.Select(catalog.Find).OfType<Dataset>())
+        {
+            await KeyRebuild.RunAsync(this, world, store, catalog, writer, dataset, cancel).ConfigureAwait(false);
+            rebuilt++;
+        }
+        return rebuilt;
+    }
+
+    /// <summary>The outcome of a commit is unknown; files it may have listed are the next start's to judge.</summary>
+    internal bool Stopped => writer.Broken is not null;
+
+    /// <summary>Begins the check of one contribution, or null where the dataset has no keys. Dispose it at the end.</summary>
+    internal async Task<KeyCheck?> BeginAsync(Dataset dataset, CancellationToken cancel)
+    {
+        if (!KeyRules.Any(dataset))
+            return null;
+        var rules = KeyRules.For(dataset, await SecretAsync(dataset.Number, cancel).ConfigureAwait(false));
+        return new KeyCheck(this, world, dataset, rules, Use(dataset.Number));
+    }
+
+    internal async Task<byte[]> SecretAsync(long dataset, CancellationToken cancel) =>
+        _secrets.TryGetValue(dataset, out var known) ? known : await writer.RunAsync(scope =>
+        {
+            using var command = scope.Command("""
+                INSERT INTO key_state(dataset, secret, format, sequence) VALUES ($dataset, $secret, $format, 0)
+                ON CONFLICT(dataset) DO UPDATE SET format = format RETURNING secret
+                """);
+            command.Parameters.AddWithValue("$dataset", dataset);
+            command.Parameters.AddWithValue("$secret", RandomNumberGenerator.GetBytes(KeyHash.SecretBytes));
+            command.Parameters.AddWithValue("$format", (long)KeyRun.FormatVersion);
+            var secret = (byte[])command.ExecuteScalar()!;
+            scope.AfterCommit(() => _secrets[dataset] = secret);
+            return secret;
+        }, cancel).ConfigureAwait(false);
+
+    /// <summary>The runs as they are now, each held until the caller disposes it.</summary>
+    internal KeyList Use(long dataset)
+    {
+        lock (_lock)
+        {
+            var list = _lists.GetValueOrDefault(dataset, new KeyList([], 0));
+            foreach (var run in list.Runs)
+                run.TryUse();
+            return list;
+        }
+    }
+
+    /// <summary>Inside the transaction: lists a run, and takes away what it stands for.</summary>
+    internal void InsertRun(WriteScope scope, long dataset, string path, long entries, IReadOnlyList<KeyRun>? merged = null)
+    {
+        var sequence = NextSequence(scope, dataset);
+        foreach (var old in merged ?? [])
+        {
+            using var delete = scope.Command("DELETE FROM key_run WHERE number = $number");
+            delete.Parameters.AddWithValue("$number", old.Number);
+            if (delete.ExecuteNonQuery() != 1)
+                throw new InvalidOperationException("A run was merged twice.");
+        }
+        using var insert = scope.Command("INSERT INTO key_run(dataset, name, entries, sequence) VALUES ($dataset, $name, $entries, $sequence) RETURNING number");
+        insert.Parameters.AddWithValue("$dataset", dataset);
+        insert.Parameters.AddWithValue("$name", Path.GetFileNameWithoutExtension(path));
+        insert.Parameters.AddWithValue("$entries", entries);
+        insert.Parameters.AddWithValue("$sequence", sequence);
+        var number = (long)insert.ExecuteScalar()!;
+        scope.AfterCommit(() => Change(dataset, sequence, KeyRun.Open(path, number, sequence)!, merged ?? []));
+    }
+
+    /// <summary>Inside the transaction: lists the keys of a small contribution.</summary>
+    internal void InsertTail(WriteScope scope, long dataset, IEnumerable<KeyEntry> entries)
+    {
+        var sequence = NextSequence(scope, dataset);
+        using var insert = scope.Command("INSERT INTO key_tail(dataset, hash, batch, ordinal, sequence) VALUES ($dataset, $hash, $batch, $ordinal, $sequence)");
+        insert.Parameters.AddWithValue("$dataset", dataset);
+        insert.Parameters.AddWithValue("$sequence", sequence);
+        var hash = insert.Parameters.Add("$hash", SqliteType.Blob);
+        var batch = insert.Parameters.Add("$batch", SqliteType.Blob);
+        var ordinal = insert.Parameters.Add("$ordinal", SqliteType.Integer);
+        foreach (var entry in entries)
+        {
+            (hash.Value, batch.Value, ordinal.Value) = (Bytes(entry.Hash), RecordId.Bytes(entry.Batch), (long)entry.Ordinal);
+            insert.ExecuteNonQuery();
+        }
+        scope.AfterCommit(() => Change(dataset, sequence, null, []));
+    }
+
+    /// <summary>Runs in SQL that were listed after a commit; inside a transaction also those that the same group has just listed.</summary>
+    internal static List<(long Number, long Dataset, string Name, long Sequence)> Runs(SqliteConnection connection, SqliteTransaction? transaction, long? dataset, long after)
+    {
+        using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = "SELECT number, dataset, name, sequence FROM key_run WHERE ($dataset IS NULL OR dataset = $dataset) AND sequence > $after ORDER BY number";
+        command.Parameters.AddWithValue("$dataset", (object?)dataset ?? DBNull.Value);
+        command.Parameters.AddWithValue("$after", after);
+        var runs = new List<(long, long, string, long)>();
+        using var reader = command.ExecuteReader();
+        while (reader.Read())
+            runs.Add((reader.GetInt64(0), reader.GetInt64(1), reader.GetString(2), reader.GetInt64(3)));
+        return runs;
+    }
+
+    /// <summary>Forgets every run and key of a dataset; its files go once nobody reads them.</summary>
+    internal void Clear(WriteScope scope, long dataset)
+    {
+        foreach (var sql in new[] { "DELETE FROM key_run WHERE dataset = $dataset", "DELETE FROM key_tail WHERE dataset = $dataset", "UPDATE key_state SET format = $format WHERE dataset = $dataset" })
+        {
+            using var command = scope.Command(sql);
+            command.Parameters.AddWithValue("$dataset", dataset);
+            if (sql.Contains("$format", StringComparison.Ordinal))
+                command.Parameters.AddWithValue("$format", (long)KeyRun.FormatVersion);
+            command.ExecuteNonQuery();
+        }
+        scope.AfterCommit(() =>
+        {
+            lock (_lock)
+            {
+                var old = _lists.GetValueOrDefault(dataset, new KeyList([], 0));
+                _lists[dataset] = old with { Runs = [] };
+                foreach (var run in old.Runs)
+                    run.Retire();
+            }
+        });
+    }
+
+    internal static byte[] Bytes(UInt128 hash)
+    {
+        var bytes = new byte[16];
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt128BigEndian(bytes, hash);
+        return bytes;
+    }
+
+    private void Change(long dataset, long sequence, KeyRun? added, IReadOnlyList<KeyRun> removed)
+    {
+        lock (_lock)
+        {
+            var list = _lists.GetValueOrDefault(dataset, new KeyList([], 0));
+            var runs = list.Runs.RemoveRange(removed);
+            _lists[dataset] = new KeyList(added is null ? runs : runs.Add(added), sequence);
+            foreach (var run in removed)
+                run.Retire();
+        }
+        Listed?.Invoke(dataset);
+    }
+
+    private static long NextSequence(WriteScope scope, long dataset)
+    {
+        using var command = scope.Command("UPDATE key_state SET sequence = sequence + 1 WHERE dataset = $dataset RETURNING sequence");
+        command.Parameters.AddWithValue("$dataset", dataset);
+        return (long)command.ExecuteScalar()!;
+    }
+}
