@@ -30,6 +30,12 @@ public sealed record Contribution
 
     /// <summary>How it came, for the record: <c>http text/csv</c>.</summary>
     public required string Origin { get; init; }
+
+    /// <summary>
+    /// Why the contributor may not supersede records that came with a batch, or null when he may; asked once for each such batch. Without it no
+    /// record can be superseded.
+    /// </summary>
+    public Func<Batch, Problem?>? MaySupersede { get; init; }
 }
 
 /// <summary>What the contributor gets at once.</summary>
@@ -42,6 +48,7 @@ public sealed record IntakeReceipt(Batch Batch, IReadOnlyList<RowError> Errors, 
 /// </summary>
 public sealed class IntakeService(RecordStore store, World world, IntakeRules rules, TimeProvider clock)
 {
+    private readonly RecordVersions _versions = new(world, store);
     /// <summary>A contribution of at most this many rows goes to the tail in SQL; a larger one makes its own segment.</summary>
     public const int TailRowsMax = 2_048;
 
@@ -81,6 +88,11 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 Extensions = new Dictionary<string, object?> { ["row"] = e.Row },
             };
         }
+        catch (NotCurrentException e)
+        {
+            // Another correction came between our look and the commit.
+            return Corrections.NotCurrent(contribution.Dataset, e.Record, _versions);
+        }
         catch (DuplicateRequestException)
         {
             // Two of the same key at once: the other came first.
@@ -115,6 +127,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         private readonly List<RowError> _errors = [];
         private readonly List<Segment> _segments = [];
         private readonly Queue<Task<byte[]>> _leaves = new();
+        private readonly Corrections _corrections = new(contribution, intake._store, intake._versions);
         private SegmentWriter? _writer;
         private RejectsFile? _rejects;
         private long _writerRows, _rows, _rejectedRows, _errorCount;
@@ -223,6 +236,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         {
             rows.Batch = _batch;
             rows.FirstOrdinal = _rows;
+            _corrections.Add(rows);
             _rows += rows.Rows;
             if (_rows > RecordId.RowsMax)
                 throw new SourceFormatException("records.tooMany", "One contribution cannot hold so many rows; split the file.");
@@ -272,7 +286,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         private async Task<Result<IntakeReceipt>> KeepAsSegmentsAsync(CancellationToken cancel)
         {
             await CloseSegmentAsync().ConfigureAwait(false);
-            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitSegmentsAsync(_dataset, batch, _segments, cancel), cancel).ConfigureAwait(false);
+            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitSegmentsAsync(_dataset, batch, _segments, _corrections.All, cancel), cancel).ConfigureAwait(false);
         }
 
         private async Task<Result<IntakeReceipt>> KeepInTailAsync(Checked chunk, RowEncoder encoder, CancellationToken cancel)
@@ -288,11 +302,16 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 rows[r] = new TailRow(_batch, (uint)r, encoded.Row(r, salt.Length).ToArray(), salt.IsEmpty ? null : salt.ToArray());
             }
             chunk.Chunk.Dispose();
-            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitTailAsync(_dataset, batch, rows, cancel), cancel).ConfigureAwait(false);
+            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitTailAsync(_dataset, batch, rows, _corrections.All, cancel), cancel).ConfigureAwait(false);
         }
 
         private async Task<Result<IntakeReceipt>> CommitAsync(byte[] tree, Func<Batch, Task> commit, CancellationToken cancel)
         {
+            if (_corrections.Check() is { } refusal)
+            {
+                DropSegments();
+                return refusal;
+            }
             _rejects?.Finish();
             var batch = new Batch
             {
@@ -311,8 +330,23 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 RequestDigest = contribution.IdempotencyKey is null ? null : await RequestDigestAsync(contribution, cancel).ConfigureAwait(false),
                 Source = contribution.Origin,
             };
-            await commit(batch).ConfigureAwait(false);
+            try
+            {
+                await commit(batch).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is NotCurrentException or DuplicateRequestException)
+            {
+                DropSegments();
+                throw;
+            }
             return new IntakeReceipt(batch, _errors, _errorCount, Repeated: false);
+        }
+
+        /// <summary>Files of a refused contribution mean nothing, but they are somebody's data: they go at once and not with the next start.</summary>
+        private void DropSegments()
+        {
+            foreach (var segment in _segments)
+                File.Delete(segment.Path);
         }
 
         private Problem Refusal()

@@ -23,7 +23,7 @@ public sealed record Decision(ReadPermit? Permit, IReadOnlyList<Reason> Why)
 /// Decides who may read what. Everything is denied that no grant allows. Decisions are kept until the next moment at which one could change by
 /// the clock alone, and for one policy epoch.
 /// </summary>
-public sealed class PolicyEngine(Grants grants, Postures postures, PartyDirectory directory, PolicyEpoch epoch, Func<string, IReadOnlyList<PlaceRange>>? placeRanges = null)
+public sealed partial class PolicyEngine(Grants grants, Postures postures, PartyDirectory directory, PolicyEpoch epoch, Func<string, IReadOnlyList<PlaceRange>>? placeRanges = null)
 {
     /// <summary>Id of the implicit grant under which readers of the owner read.</summary>
     public const string OwnerGrant = "owner";

@@ -36,6 +36,7 @@ public static partial class NodeHost
         services.AddSingleton<TerritoryStore>();
         services.AddSingleton<Catalog>();
         services.AddSingleton<RecordStore>();
+        services.AddSingleton<RecordVersions>();
         services.AddSingleton<Sequencer>();
         services.AddSingleton<Fold>();
         services.AddSingleton<ProofService>();
@@ -73,6 +74,7 @@ public static partial class NodeHost
     {
         app.MapDatasets();
         app.MapRecords(options);
+        app.MapCorrections();
         app.MapPlaces(options);
         app.MapLedger();
         app.MapQuery();

@@ -3,6 +3,7 @@ using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Intake;
 using Gongzhi.Core.Intake.Formats;
 using Gongzhi.Core.Parties;
+using Gongzhi.Core.Policy;
 using Gongzhi.Core.Records;
 using Gongzhi.Node.Hosting;
 using Gongzhi.Node.Tokens;
@@ -27,7 +28,7 @@ internal static class RecordEndpoints
 
     private static async Task<IResult> ContributeAsync(
         string id, string? mode, string? wait, HttpContext http, Catalog catalog, IntakeService intake, World world, CallerAccessor callers,
-        ProofService proofs, Sequencer sequencer, CancellationToken cancel)
+        ProofService proofs, Sequencer sequencer, PolicyEngine policy, TimeProvider clock, CancellationToken cancel)
     {
         if (catalog.Find(id) is not { } dataset)
             return Problem.NotFound("dataset.unknown", "There is no dataset with this id.").ToResult();
@@ -44,7 +45,7 @@ internal static class RecordEndpoints
         ICellSource source;
         try
         {
-            source = await CellSources.OpenAsync(body, http.Request.ContentType, null, [.. dataset.Fields.Select(f => f.Name)], world.SpoolDirectory,
+            source = await CellSources.OpenAsync(body, http.Request.ContentType, null, RowReader.ColumnsOf(dataset), world.SpoolDirectory,
                 new SourceOptions { CollectFaults = contributionMode == IntakeMode.Partial }, cancel).ConfigureAwait(false);
         }
         catch (SourceFormatException e)
@@ -62,6 +63,7 @@ internal static class RecordEndpoints
                 Mode = contributionMode,
                 IdempotencyKey = http.Request.Headers["Idempotency-Key"].ToString() is { Length: > 0 } key ? key : null,
                 BodyDigest = body.FinishAsync,
+                MaySupersede = CorrectionEndpoints.Rule(policy, caller, dataset, clock),
                 Origin = "http " + (http.Request.ContentType ?? "unnamed"),
             }, cancel).ConfigureAwait(false);
         }
@@ -127,12 +129,12 @@ internal static class RecordEndpoints
     }
 
     /// <summary>A receipt and the rows behind it are for who contributed them and for the owning unit.</summary>
-    private static bool MaySee(Caller caller, Batch batch, Catalog catalog, PartyDirectory parties) =>
+    internal static bool MaySee(Caller caller, Batch batch, Catalog catalog, PartyDirectory parties) =>
         batch.Contributor == caller.Party || (catalog.Find(batch.Dataset) is { } dataset && parties.Holds(caller, Roles.Reader, dataset.Owner));
 
     private static readonly Problem UnknownReceipt = Problem.NotFound("receipt.unknown", "There is no receipt with this id, or it is not yours.");
 
-    private static ReceiptAnswer Answer(Batch batch, BatchProof? proof, IReadOnlyList<RowError> errors) => new(
+    internal static ReceiptAnswer Answer(Batch batch, BatchProof? proof, IReadOnlyList<RowError> errors) => new(
         batch.Id, batch.Dataset, batch.Id, batch.Rows, batch.Rejected,
         batch.Rejected > 0 ? $"/api/v1/receipts/{batch.Id}/rejects" : null,
         Convert.ToBase64String(batch.Root),

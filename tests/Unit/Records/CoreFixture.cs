@@ -32,6 +32,9 @@ internal sealed class CoreFixture : IAsyncDisposable
         Store.Open();
         Sequencer = new Sequencer(World, Writer, TimeProvider.System, NullLogger<Sequencer>.Instance);
         Intake = new IntakeService(Store, World, new IntakeRules { Places = KnownPlace }, TimeProvider.System);
+        Engine = new Core.Query.DuckEngine(new() { SegmentsDirectory = World.SegmentDirectory, TempDirectory = Path.Combine(World.SpoolDirectory, "duckdb"), MemoryMegabytes = 512, Threads = 2 }, TimeProvider.System);
+        Tails = new TailTables(Engine, Store, Catalog);
+        Versions = new RecordVersions(World, Store);
         Fold = new Fold(World, Store, Catalog, Writer, NullLogger<Fold>.Instance);
         Proofs = new ProofService(Catalog, Store, Sequencer);
     }
@@ -44,6 +47,25 @@ internal sealed class CoreFixture : IAsyncDisposable
     public IntakeService Intake { get; }
     public ProofService Proofs { get; }
     public Fold Fold { get; }
+    public Core.Query.DuckEngine Engine { get; }
+    public TailTables Tails { get; }
+    public RecordVersions Versions { get; }
+
+    /// <summary>Rows of a dataset's field as a query sees them now, sorted.</summary>
+    public async Task<List<string>> ReadAsync(Dataset dataset, string field, RecordSnapshot? snapshot = null)
+    {
+        using var own = snapshot is null ? Tails.Open(dataset, 0) : null;
+        var permit = new ReadPermit { Grant = "g", Dataset = dataset.Id, Purpose = "p", Fields = dataset.Fields.ToDictionary(f => f.Name, _ => FieldTransform.Plain) };
+        var request = new Core.Query.QueryRequest { Dataset = dataset.Id, Purpose = "p", Fields = [field], Format = Core.Query.QueryFormat.Ndjson };
+        var compiled = Core.Query.QueryCompiler.Compile(request, permit, snapshot ?? own!, _ => []);
+        Assert.True(compiled.Ok, compiled.Problem?.Detail);
+        var run = await Engine.RunAsync(compiled.Value, TestContext.Current.CancellationToken);
+        Assert.True(run.Ok, run.Problem?.Detail);
+        using var reader = run.Value;
+        using var output = new MemoryStream();
+        await Core.Query.QueryWriter.WriteAsync(reader, output, Core.Query.QueryFormat.Ndjson, "", false, TestContext.Current.CancellationToken);
+        return [.. Encoding.UTF8.GetString(output.ToArray()).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => JsonDocument.Parse(l).RootElement.GetProperty(field).ToString()).Order(StringComparer.Ordinal)];
+    }
 
     public static Caller Steward { get; } = new() { Party = "steward", Units = ["office"], Roles = new HashSet<string> { Roles.Steward } };
 
@@ -62,7 +84,7 @@ internal sealed class CoreFixture : IAsyncDisposable
         return put.Value.Dataset;
     }
 
-    public async Task<Result<IntakeReceipt>> ContributeAsync(Dataset dataset, string csv, IntakeMode mode = IntakeMode.All, string? key = null)
+    public async Task<Result<IntakeReceipt>> ContributeAsync(Dataset dataset, string csv, IntakeMode mode = IntakeMode.All, string? key = null, Func<Batch, Problem?>? maySupersede = null)
     {
         await using var source = await CsvSource.OpenAsync(new MemoryStream(Encoding.UTF8.GetBytes(csv)), new SourceOptions { CollectFaults = mode == IntakeMode.Partial });
         return await Intake.ContributeAsync(new Contribution
@@ -72,6 +94,7 @@ internal sealed class CoreFixture : IAsyncDisposable
             Source = source,
             Mode = mode,
             IdempotencyKey = key,
+            MaySupersede = maySupersede ?? (_ => null),
             Origin = "test text/csv",
         }, TestContext.Current.CancellationToken);
     }
@@ -79,6 +102,7 @@ internal sealed class CoreFixture : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Fold.DisposeAsync();
+        Engine.Dispose();
         await Sequencer.DisposeAsync();
         await Writer.DisposeAsync();
         Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
