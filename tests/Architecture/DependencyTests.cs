@@ -60,6 +60,20 @@ public sealed partial class DependencyTests
     }
 
     [Fact]
+    public void Capabilities_know_the_http_folder_and_never_each_other()
+    {
+        var edges = Uses().Select(u => (From: Capability(u.From.FullName), To: Capability(u.To.FullName))).Where(e => e.From is not null && e.To is not null && e.From != e.To).Distinct().ToArray();
+        Assert.Contains(edges, e => e.To == "Http");
+        Assert.DoesNotContain(edges, e => e.To != "Http");
+        var folders = Directory.GetDirectories(Path.Combine(Root(), "src", "Capabilities")).Select(d => Path.GetFileName(d)!).Where(d => d is not ("bin" or "obj")).ToArray();
+        Assert.All(folders, folder =>
+        {
+            Assert.True(File.Exists(Path.Combine(Root(), "src", "Capabilities", folder, "README.md")), $"{folder} has no README.md.");
+            Assert.True(folder == "Http" || File.Exists(Path.Combine(Root(), "src", "Capabilities", folder, folder + "Module.cs")), $"{folder} has no {folder}Module.cs.");
+        });
+    }
+
+    [Fact]
     public void Inside_core_the_edges_between_parts_are_the_ones_written_down()
     {
         var edges = Uses().Select(u => (From: Part(u.From.FullName), To: Part(u.To.FullName)))
@@ -81,6 +95,8 @@ public sealed partial class DependencyTests
 
     private static string? Part(string type) => CorePart().Match(type) is { Success: true } m ? m.Groups[1].Value : null;
 
+    private static string? Capability(string type) => CapabilityPart().Match(type) is { Success: true } m ? m.Groups[1].Value : null;
+
     private static string Root()
     {
         var directory = new DirectoryInfo(AppContext.BaseDirectory);
@@ -88,6 +104,9 @@ public sealed partial class DependencyTests
             directory = directory.Parent;
         return directory?.FullName ?? throw new InvalidOperationException("The tests must run from within the repository.");
     }
+
+    [GeneratedRegex(@"^Gongzhi\.Capabilities\.([A-Za-z]+)\.")]
+    private static partial Regex CapabilityPart();
 
     [GeneratedRegex(@"^Gongzhi\.Core\.([A-Za-z]+)\.")]
     private static partial Regex CorePart();

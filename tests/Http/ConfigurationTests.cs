@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Resources;
 using System.Text.RegularExpressions;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Node.Hosting;
 using Gongzhi.Node.Web;
 using Microsoft.Extensions.Configuration;
@@ -57,7 +58,7 @@ public sealed class ConfigurationTests
     public void Every_problem_code_of_the_host_is_documented_with_its_status_and_speaks_both_languages()
     {
         var documented = DocumentedProblems();
-        var texts = new ResourceManager("Gongzhi.Node.Resources.Problems", typeof(NodeHost).Assembly);
+        var texts = new ResourceManager("Gongzhi.Capabilities.Http.Problems", typeof(ProblemWriting).Assembly);
         foreach (var problem in HostProblems.All)
         {
             Assert.True(documented.TryGetValue(problem.Code, out var status), $"{problem.Code} is not in docs/contracts/problems.md");

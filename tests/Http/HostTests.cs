@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Node.Hosting;
 using Gongzhi.Node.Web;
 using Microsoft.AspNetCore.Authorization;

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Storage;
@@ -105,7 +106,7 @@ internal sealed class TestNode : IAsyncDisposable
             for (int n; (n = await request.Body.ReadAsync(buffer)) > 0;)
                 total += n;
             return total;
-        }).WithName("test-upload").RequireCaller().AcceptsUpload(app.Services.GetRequiredService<NodeOptions>());
+        }).WithName("test-upload").RequireCaller().AcceptsUpload(app.Services.GetRequiredService<UploadLimits>());
         api.MapGet("/refused", () => Problem.Invalid("test.refused", "It holds {n} wrong rows.") with
         {
             Extensions = new Dictionary<string, object?> { ["n"] = 3, ["errors"] = new[] { new { row = 7 } } },

@@ -3,6 +3,7 @@ using System.Net.Http.Json;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core.Parties;
 using Gongzhi.Node.Hosting;
 using Gongzhi.Node.Tokens;

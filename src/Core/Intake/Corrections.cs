@@ -47,7 +47,7 @@ internal sealed class Corrections(Contribution contribution, RecordStore store, 
                     return Unknown(one.Record);
             }
             if (contribution.MaySupersede is null)
-                return Problem.Denied("record.notYours", "Records cannot be superseded this way.");
+                return Problem.Denied("policy.refused", "Records cannot be superseded this way.");
             if (contribution.MaySupersede(batch) is { } refusal)
                 return refusal;
         }

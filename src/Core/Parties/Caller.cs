@@ -23,6 +23,9 @@ public static class Roles
 /// <summary>Who is asking: a party, with the units it acts for and the roles it holds there. Never a raw token.</summary>
 public sealed record Caller
 {
+    /// <summary>Whoever has not signed in: no party, no unit, no role.</summary>
+    public static readonly Caller Nobody = new() { Party = "" };
+
     /// <summary>The party's id, or the client's for a program acting for itself.</summary>
     public required string Party { get; init; }
 

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using Gongzhi.Core.Catalog;
 
@@ -17,8 +18,8 @@ public static class FilterJson
     /// <summary>Values of one <c>in</c>.</summary>
     public const int ValuesMax = 1_000;
 
-    /// <summary>Characters of one text value.</summary>
-    public const int TextMax = 4_096;
+    /// <summary>Longest text to compare with, in UTF-8 bytes.</summary>
+    public const int TextMax = 10 * 1_024;
 
     private static readonly HashSet<string> Ops = ["eq", "ne", "lt", "le", "gt", "ge", "in", "within", "contains", "startsWith", "isNull"];
 
@@ -89,14 +90,19 @@ public static class FilterJson
         }
         if (field is not { Length: > 0 and <= 64 } || op is null || !Ops.Contains(op))
             return Bad("A comparison needs a field and one of: " + string.Join(", ", Ops) + ".");
+        if (value.ValueKind == JsonValueKind.Undefined && op != "isNull")
+            return Bad($"The comparison of \"{field}\" has no value; \"isNull\" asks for empty values.");
+        if (value.ValueKind == JsonValueKind.Array != (op == "in") || (op == "in" && value.GetArrayLength() is 0 or > ValuesMax))
+            return Bad($"\"in\" goes with a list of 1 to {ValuesMax} values, everything else with one value.");
         var fits = op switch
         {
-            "isNull" => value.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null or JsonValueKind.True or JsonValueKind.False,
-            "in" => value.ValueKind == JsonValueKind.Array && value.GetArrayLength() is > 0 and <= ValuesMax && value.EnumerateArray().All(Scalar),
-            "within" or "contains" or "startsWith" => value.ValueKind == JsonValueKind.String && Scalar(value),
+            "isNull" => value.ValueKind is JsonValueKind.Undefined or JsonValueKind.True or JsonValueKind.False,
+            "in" => value.EnumerateArray().All(Scalar),
+            "within" or "contains" or "startsWith" => TryText(value, out _),
             _ => Scalar(value),
         };
-        return fits ? new Filter.Compare(field, op, value) : Bad($"The value of \"{field}\" {op} is missing or of the wrong kind; \"isNull\" asks for empty values.");
+        return fits ? new Filter.Compare(field, op, value)
+            : Problem.Invalid("query.value", $"A value is a text of at most {TextMax} bytes without U+0000, a number, true or false; isNull goes with true or false, within, contains and startsWith with a text.");
     }
 
     /// <summary>What is wrong with the filter for this dataset, or null.</summary>
@@ -134,25 +140,69 @@ public static class FilterJson
         return fits ? null : $"A value compared with \"{compare.Field}\" does not fit its type.";
     }
 
-    private static bool Scalar(JsonElement value) => value.ValueKind switch
-    {
-        JsonValueKind.Number or JsonValueKind.True or JsonValueKind.False => true,
-        JsonValueKind.String => Text(value),
-        _ => false,
-    };
+    private static bool Scalar(JsonElement value) =>
+        value.ValueKind is JsonValueKind.Number or JsonValueKind.True or JsonValueKind.False || TryText(value, out _);
 
-    private static bool Text(JsonElement value)
+    /// <summary>The filter as JSON again.</summary>
+    internal static void Write(Utf8JsonWriter json, Filter? filter)
     {
-        try
+        switch (filter)
         {
-            return value.GetString() is { Length: <= TextMax } text && !text.Contains('\0', StringComparison.Ordinal);
-        }
-        catch (InvalidOperationException)
-        {
-            // An escaped lone surrogate: JSON allows it, text does not.
-            return false;
+            case null:
+                json.WriteNullValue();
+                break;
+            case Filter.And and:
+                WriteList(json, "and", and.Parts);
+                break;
+            case Filter.Or or:
+                WriteList(json, "or", or.Parts);
+                break;
+            case Filter.Not not:
+                json.WriteStartObject();
+                json.WritePropertyName("not");
+                Write(json, not.Inner);
+                json.WriteEndObject();
+                break;
+            case Filter.Compare compare:
+                json.WriteStartObject();
+                json.WriteString("field", compare.Field);
+                json.WriteString("op", compare.Op);
+                if (compare.Value.ValueKind != JsonValueKind.Undefined)
+                {
+                    json.WritePropertyName("value");
+                    compare.Value.WriteTo(json);
+                }
+                json.WriteEndObject();
+                break;
         }
     }
 
-    private static Problem Bad(string detail) => Problem.Invalid("filter.invalid", detail);
+    private static void WriteList(Utf8JsonWriter json, string name, IReadOnlyList<Filter> parts)
+    {
+        json.WriteStartObject();
+        json.WriteStartArray(name);
+        foreach (var part in parts)
+            Write(json, part);
+        json.WriteEndArray();
+        json.WriteEndObject();
+    }
+
+    /// <summary>A JSON string that is whole text: within the limit, no U+0000, no lone surrogate.</summary>
+    internal static bool TryText(JsonElement json, out string text)
+    {
+        text = "";
+        if (json.ValueKind != JsonValueKind.String)
+            return false;
+        try
+        {
+            text = json.GetString()!;
+            return !text.Contains('\0') && new UTF8Encoding(false, true).GetByteCount(text) <= TextMax;
+        }
+        catch (Exception e) when (e is InvalidOperationException or EncoderFallbackException)
+        {
+            return false; // a lone surrogate
+        }
+    }
+
+    private static Problem Bad(string detail) => Problem.BadRequest("query.filter", detail);
 }

@@ -6,18 +6,25 @@ using Microsoft.EntityFrameworkCore;
 
 namespace Gongzhi.Core.Policy;
 
-/// <summary>Who may read what of a dataset, for which purposes, how fine, which rows, under which posture, until when. Only its end ever changes.</summary>
+/// <summary>What a grant allows. Contributing never allows reading, nor the other way round.</summary>
+public enum GrantAction { Read, Contribute }
+
+/// <summary>
+/// Who may read what of a dataset, for which purposes, how fine, which rows, under which posture, until when; or who may contribute to it, until when.
+/// Only its end ever changes.
+/// </summary>
 public sealed class Grant
 {
     public required string Id { get; init; }
     public required string Dataset { get; init; }
+    public GrantAction Action { get; init; }
 
     /// <summary>Every stated part must hold; at least one is stated.</summary>
     public string? GranteeUnit { get; init; }
     public string? GranteeRole { get; init; }
     public string? GranteeParty { get; init; }
 
-    /// <summary>A JSON array of purposes.</summary>
+    /// <summary>A JSON array of purposes; empty when it is to contribute, and so are the fields and rows.</summary>
     public required string Purposes { get; init; }
 
     /// <summary>A JSON object: field to transform, as it was granted.</summary>
@@ -46,7 +53,7 @@ public sealed class GrantModel : IModelPart
 {
     public void Build(ModelBuilder model) => model.Entity<Grant>(e =>
     {
-        e.ToTable("read_grant").IsAudited().HasKey(g => g.Id);
+        e.ToTable("access_grant").IsAudited().HasKey(g => g.Id);
         e.HasIndex(g => g.Dataset);
         e.Property(g => g.PseudonymKey).IsSecret();
     });

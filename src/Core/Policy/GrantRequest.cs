@@ -21,6 +21,7 @@ internal sealed partial class GrantRequest
 
     private readonly List<RequestError> _errors = [];
 
+    public GrantAction Action;
     public string? Unit, Role, Party, PlaceWithin;
     public List<string> Purposes = [];
     public JsonElement Fields;
@@ -36,14 +37,22 @@ internal sealed partial class GrantRequest
     {
         var request = new GrantRequest { ValidFrom = now, ValidUntil = now.AddDays(ValidityDefaultDays) };
         var seen = new HashSet<string>();
+        // First, since what else may stand there depends on it.
+        if (body.TryGetProperty("action", out var action))
+            request.ReadAction(action);
         foreach (var member in body.EnumerateObject())
         {
+            if (request.Action == GrantAction.Contribute && member.Name is "purposes" or "fields" or "rows" or "posture" or "minimumGroup")
+            {
+                request.Wrong(member.Name, "unfit", "It belongs to a grant to read; a grant to contribute has none.", "此项仅用于查询授权；报送授权不含此项。");
+                continue;
+            }
             if (!seen.Add(member.Name))
                 request.Wrong(member.Name, "twice", "It stands twice.", "重复出现。");
             var value = member.Value;
             switch (member.Name)
             {
-                case "dataset": break;
+                case "dataset" or "action": break;
                 case "grantee": request.ReadGrantee(value, dataset, directory); break;
                 case "purposes": request.ReadPurposes(value); break;
                 case "fields": request.ReadFields(value, dataset); break;
@@ -60,7 +69,7 @@ internal sealed partial class GrantRequest
                 default: request.Wrong(Clip(member.Name), "unknown", "It is unknown or of the wrong kind.", "名称未知或类型不符。"); break;
             }
         }
-        foreach (var needed in (string[])["grantee", "purposes", "fields"])
+        foreach (var needed in request.Action == GrantAction.Contribute ? ["grantee"] : (string[])["grantee", "purposes", "fields"])
         {
             if (!seen.Contains(needed))
                 request.Wrong(needed, "required", "It is required.", "此项必填。");
@@ -68,6 +77,16 @@ internal sealed partial class GrantRequest
         if (request._errors.Count == 0 && (request.ValidUntil <= now || request.ValidUntil <= request.ValidFrom || request.ValidUntil > now.AddDays(ValidityMaxDays)))
             request.Wrong("validUntil", "range", "It must lie in the future, after validFrom and within ten years.", "须晚于当前时间与生效时间，且不超过十年。");
         return request;
+    }
+
+    private void ReadAction(JsonElement value)
+    {
+        switch (String(value))
+        {
+            case "read": break;
+            case "contribute": Action = GrantAction.Contribute; break;
+            default: Wrong("action", "unknown", "It is read or contribute.", "应为 read 或 contribute。"); break;
+        }
     }
 
     private void ReadGrantee(JsonElement value, Dataset dataset, PartyDirectory directory)
@@ -85,11 +104,12 @@ internal sealed partial class GrantRequest
                 case "unit" when text is not null && directory.Unit(text) is not null: Unit = text; break;
                 case "role" when text is not null && Separation.IsWork(text): Role = text; break;
                 case "party" when text is not null && directory.Party(text) is not null: Party = text; break;
-                case "role": Wrong("grantee.role", "administrator", "It is not a role that reads; administrators never do.", "该角色不可读数据；管理员角色一律不可。"); break;
+                case "role": Wrong("grantee.role", "administrator", "It is not a role that works with data; administrators never do.", "该角色不可处理业务数据；管理员角色一律不可。"); break;
                 default: Wrong("grantee." + Clip(member.Name), "unknown", "Nobody of this id is known.", "未找到该对象。"); break;
             }
         }
-        if (dataset.Sharing == SharingMode.None && Unit != dataset.Owner)
+        // Sharing is about what goes out; data may come in from others all the same.
+        if (Action == GrantAction.Read && dataset.Sharing == SharingMode.None && Unit != dataset.Owner)
             Wrong("grantee", "sharing", "The dataset is not shared with other units.", "该数据集不予共享。");
     }
 

@@ -12,7 +12,7 @@ namespace Gongzhi.Core.Policy;
 
 /// <summary>A grant as it is shown: everything but its key.</summary>
 public sealed record GrantView(
-    string Id, string Dataset, IReadOnlyDictionary<string, string> Grantee, JsonElement Purposes, JsonElement Fields, JsonElement Rows, string? Posture,
+    string Id, string Dataset, string Action, IReadOnlyDictionary<string, string> Grantee, JsonElement Purposes, JsonElement Fields, JsonElement Rows, string? Posture,
     DateTimeOffset ValidFrom, DateTimeOffset ValidUntil, int MinimumGroup, string CreatedBy, DateTimeOffset CreatedAt, string? RevokedBy, DateTimeOffset? RevokedAt);
 
 /// <summary>What <c>POST /api/v1/grants</c> answers.</summary>
@@ -39,8 +39,13 @@ public sealed class Grants
             .GroupBy(g => g.Grant.Dataset).ToFrozenDictionary(g => g.Key, g => g.OrderBy(c => c.Narrowness).ToArray()), epoch);
     }
 
-    /// <summary>Of one dataset, the widest first.</summary>
-    internal IReadOnlyList<CompiledGrant> Of(string dataset) => _snapshot.Value.GetValueOrDefault(dataset) ?? [];
+    /// <summary>To read one dataset, the widest first.</summary>
+    internal IEnumerable<CompiledGrant> ToRead(string dataset) => Of(dataset).Where(g => g.Grant.Action == GrantAction.Read);
+
+    /// <summary>To contribute to one dataset.</summary>
+    internal IEnumerable<CompiledGrant> ToContribute(string dataset) => Of(dataset).Where(g => g.Grant.Action == GrantAction.Contribute);
+
+    private CompiledGrant[] Of(string dataset) => _snapshot.Value.GetValueOrDefault(dataset) ?? [];
 
     /// <summary>Gives a grant; a steward of the dataset's owner may. Errors come all at once under <c>errors</c>.</summary>
     public async Task<Result<GrantCreated>> CreateAsync(Caller caller, JsonElement body, CancellationToken cancel = default)
@@ -67,17 +72,18 @@ public sealed class Grants
         if (request.Party is { } party && !_directory.IsBootstrap(party))
         {
             if (party == caller.Party)
-                return Problem.Denied("grants.self", "Nobody may grant reading to himself.");
+                return Problem.Denied("grants.self", "Nobody may grant anything to himself.");
             if (_directory.Holdings(party, now).Any(h => Separation.IsAdministrator(h.Role)))
-                return Problem.Denied("grants.administrator", "Administrators do not read data.");
+                return Problem.Denied("grants.administrator", "Administrators do not work with data.");
         }
         var grant = new Grant
         {
             Id = Guid.CreateVersion7(now).ToString("N"),
             Dataset = dataset.Id,
+            Action = request.Action,
             GranteeUnit = request.Unit, GranteeRole = request.Role, GranteeParty = request.Party,
             Purposes = JsonSerializer.Serialize(request.Purposes),
-            Fields = JsonSerializer.Serialize(request.Fields),
+            Fields = request.Action == GrantAction.Contribute ? "{}" : JsonSerializer.Serialize(request.Fields),
             Rows = JsonSerializer.Serialize(new { placeWithin = request.PlaceWithin, timeFrom = request.TimeFrom, timeTo = request.TimeTo, filter = request.Filter }),
             Posture = request.Posture,
             ValidFrom = request.ValidFrom, ValidUntil = request.ValidUntil,
@@ -128,7 +134,7 @@ public sealed class Grants
         (grant.GranteeParty is not null || grant.GranteeUnit is not null || grant.GranteeRole is not null)
         && (grant.GranteeParty is null || grant.GranteeParty == party)
         && (grant is { GranteeUnit: null, GranteeRole: null }
-            || held.Any(h => (grant.GranteeUnit is null || h.Unit == grant.GranteeUnit) && h.Role == (grant.GranteeRole ?? Roles.Reader)));
+            || held.Any(h => (grant.GranteeUnit is null || h.Unit == grant.GranteeUnit) && h.Role == (grant.GranteeRole ?? (grant.Action == GrantAction.Read ? Roles.Reader : Roles.Contributor))));
 
     private bool MaySee(Caller caller, Grant grant, DateTimeOffset now)
     {
@@ -142,7 +148,7 @@ public sealed class Grants
         if (_directory.IsBootstrap(caller.Party))
             return null;
         return _directory.Holds(caller, Roles.Steward, dataset.Owner) ? null
-            : Problem.Denied("grants.denied", "Only a steward of the dataset's owner may grant reading of it.");
+            : Problem.Denied("grants.denied", "Only a steward of the dataset's owner may give grants of it.");
     }
 
     private static Problem Invalid(IReadOnlyList<RequestError> errors) => Problem.Invalid("grants.invalid", "The grant is not valid; see errors.") with
@@ -159,7 +165,7 @@ public sealed class Grants
             grantee["role"] = g.GranteeRole;
         if (g.GranteeParty is not null)
             grantee["party"] = g.GranteeParty;
-        return new(g.Id, g.Dataset, grantee, Json(g.Purposes), Json(g.Fields), Json(g.Rows), g.Posture is { } level ? Postures.Name(level) : null,
+        return new(g.Id, g.Dataset, g.Action == GrantAction.Read ? "read" : "contribute", grantee, Json(g.Purposes), Json(g.Fields), Json(g.Rows), g.Posture is { } level ? Postures.Name(level) : null,
             g.ValidFrom, g.ValidUntil, g.MinimumGroup, g.CreatedBy, g.CreatedAt, g.RevokedBy, g.RevokedAt);
 
         static JsonElement Json(string text)

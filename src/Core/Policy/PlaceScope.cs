@@ -1,3 +1,5 @@
+using Gongzhi.Core.Territory;
+
 namespace Gongzhi.Core.Policy;
 
 /// <summary>Sets of place codes as sorted, disjoint ranges.</summary>

@@ -3,6 +3,7 @@ using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Posture;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Territory;
 
 namespace Gongzhi.Core.Policy;
 
@@ -74,6 +75,9 @@ public sealed partial class PolicyEngine(Grants grants, Postures postures, Party
         return decision;
     }
 
+    /// <summary>Open, and neither personal nor of a raised class: everybody may read all of it.</summary>
+    public static bool IsOpen(Dataset dataset) => dataset.Opening == OpeningMode.Open && !dataset.Personal && dataset.Class == DataClass.General;
+
     private static bool SameReach(Caller one, Caller other) =>
         ReferenceEquals(one, other)
         || (one.Party == other.Party && one.Units.SequenceEqual(other.Units) && one.Roles.SetEquals(other.Roles));
@@ -83,15 +87,14 @@ public sealed partial class PolicyEngine(Grants grants, Postures postures, Party
         var why = new List<Reason>();
         if (named is null or OpenData && purpose == OpenData)
         {
-            if (dataset.Opening == OpeningMode.Open && !dataset.Personal && dataset.Class == DataClass.General)
+            if (IsOpen(dataset))
                 return Allowed(Whole(dataset, OpenData, purpose, current), new("open-data", "The dataset is open to everybody.", "该数据集向公众开放。"));
             if (purpose == OpenData)
                 why.Add(new("open-data.closed", "The dataset is not open data.", "该数据集不是开放数据。"));
         }
         Sooner(ref until, directory.NextBoundary(caller.Party, now));
         var held = directory.Holdings(caller, now);
-        var bootstrap = directory.IsBootstrap(caller.Party);
-        if (!bootstrap && directory.Holdings(caller.Party, now).Any(h => Separation.IsAdministrator(h.Role)))
+        if (IsAdministrator(caller, now))
             return Denied("administrator", "Administrators do not read data (三员分立).", "管理员不得读取业务数据（三员分立）。");
         if (named is null or OwnerGrant && held.Any(h => h.Role == Roles.Reader && h.Unit == dataset.Owner))
         {
@@ -103,7 +106,7 @@ public sealed partial class PolicyEngine(Grants grants, Postures postures, Party
             why.Add(new("purpose.missing", "Say for which purpose you read personal data.", "读取个人信息须说明用途。"));
         }
         var met = 0;
-        foreach (var candidate in directory.Party(caller.Party) is null ? [] : grants.Of(dataset.Id))
+        foreach (var candidate in directory.Party(caller.Party) is null ? [] : grants.ToRead(dataset.Id))
         {
             if (!Grants.IsFor(candidate.Grant, caller.Party, held) || (named is not null && candidate.Grant.Id != named))
                 continue;
@@ -127,16 +130,8 @@ public sealed partial class PolicyEngine(Grants grants, Postures postures, Party
     {
         var grant = candidate.Grant;
         places = null;
-        if (grant.RevokedAt is not null)
-            return new("grant.revoked", $"Grant {grant.Id} was revoked.", $"授权 {grant.Id} 已撤销。");
-        if (now >= grant.ValidUntil)
-            return new("grant.expired", $"Grant {grant.Id} has expired.", $"授权 {grant.Id} 已过期。");
-        if (now < grant.ValidFrom)
-        {
-            Sooner(ref until, grant.ValidFrom);
-            return new("grant.early", $"Grant {grant.Id} is not valid yet.", $"授权 {grant.Id} 尚未生效。");
-        }
-        Sooner(ref until, grant.ValidUntil);
+        if (Ended(grant, now, ref until) is { } ended)
+            return ended;
         if (dataset.Sharing == SharingMode.None && grant.GranteeUnit != dataset.Owner)
             return new("sharing.none", "The dataset is not shared with other units any more.", "该数据集已不予共享。");
         if (!candidate.Purposes.Contains(purpose))
@@ -155,6 +150,22 @@ public sealed partial class PolicyEngine(Grants grants, Postures postures, Party
         places = places is null ? awake : PlaceScope.Intersect(places, awake);
         return places.Count > 0 ? null
             : new("grant.asleep", $"Grant {grant.Id} sleeps until an area is at {Postures.Name(level)} or above.", $"授权 {grant.Id} 休眠中：须有区域处于 {Postures.Name(level)} 或更高态势。");
+    }
+
+    /// <summary>Why the grant does not stand at this moment, or null.</summary>
+    private static Reason? Ended(Grant grant, DateTimeOffset now, ref DateTimeOffset until)
+    {
+        if (grant.RevokedAt is not null)
+            return new("grant.revoked", $"Grant {grant.Id} was revoked.", $"授权 {grant.Id} 已撤销。");
+        if (now >= grant.ValidUntil)
+            return new("grant.expired", $"Grant {grant.Id} has expired.", $"授权 {grant.Id} 已过期。");
+        if (now < grant.ValidFrom)
+        {
+            Sooner(ref until, grant.ValidFrom);
+            return new("grant.early", $"Grant {grant.Id} is not valid yet.", $"授权 {grant.Id} 尚未生效。");
+        }
+        Sooner(ref until, grant.ValidUntil);
+        return null;
     }
 
     private static ReadPermit Permit(CompiledGrant granted, Dataset dataset, string purpose, IReadOnlyList<PlaceRange>? places, long current) => new()

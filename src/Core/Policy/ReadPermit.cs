@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Gongzhi.Core.Territory;
 
 namespace Gongzhi.Core.Policy;
 
@@ -26,9 +27,6 @@ public sealed record FieldTransform(TransformKind Kind, string? Argument = null)
 {
     public static readonly FieldTransform Plain = new(TransformKind.Plain);
 }
-
-/// <summary>Codes c with <c>From ≤ c &lt; To</c> in ordinal order of stripped codes.</summary>
-public sealed record PlaceRange(string From, string To);
 
 /// <summary>Which rows may be seen. Every part must hold; a null part does not restrict.</summary>
 public sealed record RowScope

@@ -27,27 +27,31 @@ public sealed class AccessSchema : IHotSchema
         """;
 }
 
+/// <summary>What a reading shows, as its Access tells it.</summary>
+/// <param name="Question">SHA-256 of the request: what was asked, without repeating values that may be personal.</param>
+/// <param name="LedgerIndex">Everything with a ledger index below this was in view.</param>
+public sealed record Reading(string Dataset, string Grant, string Purpose, long Epoch, long LedgerIndex, IEnumerable<string> Columns, byte[] Question);
+
 /// <summary>Leaves an Access for each reading: durable, with its ledger entry, before the first row goes out.</summary>
 public sealed class AccessLog(NodeWriter writer, TimeProvider clock)
 {
     private static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <summary>Records that <paramref name="caller"/> reads what <paramref name="query"/> asks; answers the access id.</summary>
-    /// <param name="question">SHA-256 of the request: what was asked, without repeating values that may be personal.</param>
-    public async Task<Guid> RecordAsync(Caller caller, CompiledQuery query, byte[] question, CancellationToken cancel)
+    /// <summary>Records that <paramref name="caller"/> reads; answers the access id.</summary>
+    public async Task<Guid> RecordAsync(Caller caller, Reading reading, CancellationToken cancel)
     {
         var now = clock.GetUtcNow();
         var id = Guid.CreateVersion7(now);
         var content = new JsonObject
         {
             ["access"] = id.ToString(),
-            ["columns"] = new JsonArray([.. query.Columns.Select(c => JsonValue.Create(c.Name))]),
-            ["dataset"] = query.Dataset,
-            ["epoch"] = query.Epoch,
-            ["grant"] = query.Grant,
-            ["ledgerIndex"] = query.LedgerIndex,
-            ["purpose"] = query.Purpose,
-            ["question"] = Convert.ToHexStringLower(question),
+            ["columns"] = new JsonArray([.. reading.Columns.Select(c => JsonValue.Create(c))]),
+            ["dataset"] = reading.Dataset,
+            ["epoch"] = reading.Epoch,
+            ["grant"] = reading.Grant,
+            ["ledgerIndex"] = reading.LedgerIndex,
+            ["purpose"] = reading.Purpose,
+            ["question"] = Convert.ToHexStringLower(reading.Question),
             ["reader"] = caller.Party,
             ["time"] = Microseconds.From(now),
         }.ToJsonString(Json);
@@ -57,7 +61,7 @@ public sealed class AccessLog(NodeWriter writer, TimeProvider clock)
         {
             using var command = scope.Command("INSERT INTO access(id, dataset, reader, time, content, salt) VALUES ($id, $dataset, $reader, $time, $content, $salt)");
             command.Parameters.AddWithValue("$id", RecordId.Bytes(id));
-            command.Parameters.AddWithValue("$dataset", query.Dataset);
+            command.Parameters.AddWithValue("$dataset", reading.Dataset);
             command.Parameters.AddWithValue("$reader", caller.Party);
             command.Parameters.AddWithValue("$time", Microseconds.From(now));
             command.Parameters.AddWithValue("$content", content);

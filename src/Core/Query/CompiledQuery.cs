@@ -37,6 +37,9 @@ public sealed record CompiledQuery
     /// <summary>Everything with a ledger index below this was in view.</summary>
     public long LedgerIndex { get; init; }
 
+    /// <summary>What running it shows, for the access log.</summary>
+    public Reading Reading(byte[] question) => new(Dataset, Grant, Purpose, Epoch, LedgerIndex, Columns.Select(c => c.Name), question);
+
     /// <summary>Rows in one page; the SQL asks for one more, to know whether there is a next page. 0 when not paged.</summary>
     public int PageSize { get; init; }
 

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Policy;
+using Gongzhi.Core.Territory;
 
 namespace Gongzhi.Core.Query;
 

@@ -28,7 +28,7 @@ public sealed class GovernedQuery(
     {
         if (catalog.Find(request.Dataset) is not { } dataset)
             return Problem.NotFound("dataset.unknown", "There is no dataset with this id.");
-        var decision = policy.Decide(caller, dataset, request.Purpose, clock.GetUtcNow());
+        var decision = policy.Decide(caller, dataset, request.Purpose, clock.GetUtcNow(), request.Grant);
         if (decision.Permit is not { } permit)
             return decision.Refusal();
         var snapshot = tails.Open(dataset, sequencer.Log.Head.Size);
@@ -40,7 +40,7 @@ public sealed class GovernedQuery(
                 snapshot.Dispose();
                 return compiled.Problem;
             }
-            var access = await accesses.RecordAsync(caller, compiled.Value, request.Hash(), cancel).ConfigureAwait(false);
+            var access = await accesses.RecordAsync(caller, compiled.Value.Reading(request.Hash()), cancel).ConfigureAwait(false);
             var reader = await engine.RunAsync(compiled.Value, cancel).ConfigureAwait(false);
             if (!reader.Ok)
             {
@@ -56,15 +56,14 @@ public sealed class GovernedQuery(
         }
     }
 
-    private IReadOnlyList<Policy.PlaceRange> Within(string place) => Ranges(territory, place);
+    private IReadOnlyList<PlaceRange> Within(string place) => Ranges(territory, place);
 
     /// <summary>A place and all below it as code ranges, by today's territory; by prefix for a code it does not know.</summary>
-    public static IReadOnlyList<Policy.PlaceRange> Ranges(TerritoryStore territory, string place)
+    public static IReadOnlyList<PlaceRange> Ranges(TerritoryStore territory, string place)
     {
         if (!PlaceCode.TryParse(place, out var code))
             return [];
-        var ranges = territory.Index.IsKnown(code) ? territory.Index.Within(code) : PlaceRanges.Prefix(code);
-        return [.. ranges.Select(r => new Policy.PlaceRange(r.Lower, r.Upper))];
+        return territory.Index.IsKnown(code) ? territory.Index.Within(code) : PlaceRanges.Prefix(code);
     }
 }
 

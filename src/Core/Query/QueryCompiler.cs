@@ -2,6 +2,7 @@ using System.Text;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Policy;
 using Gongzhi.Core.Records;
+using Gongzhi.Core.Territory;
 
 namespace Gongzhi.Core.Query;
 

@@ -32,6 +32,9 @@ public sealed record QueryRequest
 
     public required string Dataset { get; init; }
     public required string Purpose { get; init; }
+
+    /// <summary>The grant to use, when the caller has several; without one the widest that fits is taken.</summary>
+    public string? Grant { get; init; }
     public QueryFormat Format { get; init; }
 
     /// <summary>Columns of a row query, empty for all permitted ones. A grouped query's columns are its groups and measures instead.</summary>
@@ -58,8 +61,9 @@ public sealed record QueryRequest
             json.WriteStartArray();
             json.WriteStringValue(Dataset);
             json.WriteStringValue(Purpose);
+            json.WriteStringValue(Grant);
             WriteStrings(json, Fields);
-            QueryFilterJson.Write(json, Filter);
+            FilterJson.Write(json, Filter);
             WriteStrings(json, GroupBy.SelectMany(g => new[] { g.Field, g.Unit, g.Name }));
             WriteStrings(json, Measures.SelectMany(m => new[] { m.Name, m.Function, m.Field }));
             WriteStrings(json, OrderBy.SelectMany(o => new[] { o.Column, o.Descending ? "desc" : "asc" }));
@@ -109,16 +113,17 @@ internal sealed class QueryRequestReader(QueryFormat format)
             return Problem.BadRequest("query.shape", "A query is a JSON object.");
         foreach (var property in json.EnumerateObject())
         {
-            if (property.Name is not ("dataset" or "purpose" or "fields" or "filter" or "groupBy" or "measures" or "orderBy" or "limit" or "cursor"))
+            if (property.Name is not ("dataset" or "purpose" or "grant" or "fields" or "filter" or "groupBy" or "measures" or "orderBy" or "limit" or "cursor"))
                 return Problem.BadRequest("query.shape", "The query has a property that is not known; see the guide for those that are.");
         }
-        var filter = Property(json, "filter") is { } f ? QueryFilterJson.Parse(f) : default;
+        var filter = Property(json, "filter") is { } f ? FilterJson.Parse(f) : default;
         if (filter.Problem is { } wrong)
             return wrong;
         var request = new QueryRequest
         {
             Dataset = Text(Property(json, "dataset"), "dataset", 64) ?? Fail<string>("dataset is missing") ?? "",
             Purpose = Text(Property(json, "purpose"), "purpose", 64) ?? Fail<string>("purpose is missing") ?? "",
+            Grant = Text(Property(json, "grant"), "grant", 64),
             Format = format,
             Fields = List(json, "fields", QueryRequest.MaxFields, e => Text(e, "fields", 64)!),
             Filter = filter.Value,
@@ -126,7 +131,7 @@ internal sealed class QueryRequestReader(QueryFormat format)
             Measures = List(json, "measures", QueryRequest.MaxMeasures, Measure),
             OrderBy = List(json, "orderBy", QueryRequest.MaxGroups + QueryRequest.MaxMeasures, Order),
             Limit = Limit(Property(json, "limit")),
-            Cursor = Text(Property(json, "cursor"), "cursor", QueryFilterJson.MaxText),
+            Cursor = Text(Property(json, "cursor"), "cursor", FilterJson.TextMax),
         };
         if (_problem is null)
         {
@@ -220,7 +225,7 @@ internal sealed class QueryRequestReader(QueryFormat format)
     {
         if (e is null)
             return null;
-        if (e.Value.ValueKind == JsonValueKind.String && QueryFilterJson.TryText(e.Value, out var text) && text.Length <= max)
+        if (e.Value.ValueKind == JsonValueKind.String && FilterJson.TryText(e.Value, out var text) && text.Length <= max)
             return text;
         return Fail<string>($"{name} is a text of at most {max} characters") ?? "";
     }

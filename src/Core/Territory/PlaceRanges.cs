@@ -6,9 +6,9 @@ namespace Gongzhi.Core.Territory;
 /// One run of codes, for a predicate such as <c>place &gt;= lower AND place &lt; upper</c> on the stripped form. Both ends are
 /// digits alone, or <c>A</c> above the last province, so that the order holds in binary and in language collations alike.
 /// </summary>
-/// <param name="Lower">First code inside, stripped.</param>
-/// <param name="Upper">Ordinally above every code inside and not above any later code.</param>
-public readonly record struct PlaceRange(string Lower, string Upper);
+/// <param name="From">First code inside, stripped.</param>
+/// <param name="To">Ordinally above every code inside and not above any later code.</param>
+public readonly record struct PlaceRange(string From, string To);
 
 /// <summary>
 /// A set of codes as sorted ranges that neither touch nor overlap; the fewest that describe the set. Immutable.

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using Gongzhi.Node.Hosting;
-using Gongzhi.Node.Modules;
 
 namespace Gongzhi.Node.Cli;
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Storage;
 using Gongzhi.Node.Identity;
@@ -99,6 +100,7 @@ public static partial class NodeHost
 
         var services = builder.Services;
         services.AddSingleton(options);
+        services.AddSingleton(new UploadLimits(options.UploadBytesMax));
         services.AddSingleton(_ => directory);
         services.AddNodeStore(world);
         services.AddNodeIdentity(options, world);

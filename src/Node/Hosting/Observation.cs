@@ -1,6 +1,7 @@
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core.Storage;
 using Gongzhi.Node.Web;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;

@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core.Parties;
 using Gongzhi.Node.Tokens;
 using Gongzhi.Node.Web;
@@ -79,7 +80,7 @@ internal static class AccountEndpoints
     }
 
     private static IResult Failed(HttpContext http, IAntiforgery forms, string back, Core.Problem problem) =>
-        ProblemMiddleware.IsMachine(http.Request)
+        ProblemWriting.IsMachine(http.Request)
             ? problem.ToResult()
             : AccountPages.SignIn(http, forms, back, ProblemWriting.Translate(problem, System.Globalization.CultureInfo.CurrentUICulture).Detail, problem.Status);
 
@@ -97,7 +98,7 @@ internal static class AccountEndpoints
         if (result.Succeeded)
             return Results.LocalRedirect(back);
         var problem = result.IsLockedOut ? HostProblems.Locked : HostProblems.CodeWrong;
-        return ProblemMiddleware.IsMachine(http.Request)
+        return ProblemWriting.IsMachine(http.Request)
             ? problem.ToResult()
             : AccountPages.Totp(http, forms, back, ProblemWriting.Translate(problem, System.Globalization.CultureInfo.CurrentUICulture).Detail, problem.Status);
     }
@@ -150,7 +151,7 @@ internal static class AccountEndpoints
         return Results.Ok(new { recoveryCodes = codes });
     }
 
-    private static IResult SetupClosed(HttpContext http) => ProblemMiddleware.IsMachine(http.Request)
+    private static IResult SetupClosed(HttpContext http) => ProblemWriting.IsMachine(http.Request)
         ? HostProblems.SetupClosed.ToResult()
         : AccountPages.Message(http, AccountPages.T("Closed", "已关闭"),
             ProblemWriting.Translate(HostProblems.SetupClosed, System.Globalization.CultureInfo.CurrentUICulture).Detail, 404);
@@ -199,7 +200,7 @@ internal static class AccountEndpoints
     }
 
     private static IResult SetupRefused(HttpContext http, IAntiforgery forms, string token, IdentityResult result) =>
-        ProblemMiddleware.IsMachine(http.Request)
+        ProblemWriting.IsMachine(http.Request)
             ? Refused(result).ToResult()
             : AccountPages.Setup(http, forms, token, string.Join(" ", result.Errors.Select(e => e.Description)), 422);
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Security.Claims;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Storage;
 using Gongzhi.Node.Hosting;
@@ -140,7 +141,7 @@ internal static class IdentitySetup
     /// <summary>A person is sent to the sign-in page; a program gets the status, which the problem middleware fills.</summary>
     private static Task Answer(RedirectContext<CookieAuthenticationOptions> context, int status)
     {
-        if (status == 401 && !ProblemMiddleware.IsMachine(context.Request))
+        if (status == 401 && !ProblemWriting.IsMachine(context.Request))
             context.Response.Redirect(context.RedirectUri);
         else
             context.Response.StatusCode = status;

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Node.Web;
 using Microsoft.AspNetCore.Identity;
 

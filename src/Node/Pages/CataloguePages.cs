@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Numerics;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Parties;
@@ -32,7 +33,7 @@ internal static class CataloguePages
     {
         var all = catalog.All.ToList();
         IReadOnlyList<HomeTask>? tasks = null;
-        if (Portal.MayContribute(callers.Current))
+        if (WorkPages.MayContribute(callers.Current))
         {
             tasks =
             [
@@ -41,7 +42,7 @@ internal static class CataloguePages
             ];
         }
         return Portal.Page<HomeView>(http, Shown.Ready(new HomeModel(
-            all.Count, all.Sum(d => records.Manifest(d.Number).Rows), all.Count(IsOpen), LedgerPages.Latest(sequencer), tasks)));
+            all.Count, all.Sum(d => records.Manifest(d.Number).Rows), all.Count(PolicyEngine.IsOpen), LedgerPages.Latest(sequencer), tasks)));
     }
 
     private static IResult List(
@@ -65,7 +66,7 @@ internal static class CataloguePages
 
     private static IResult One(
         string id, HttpContext http, Catalog catalog, RecordStore records, PartyDirectory parties, ReceivedBatches received, Sequencer sequencer,
-        CallerAccessor callers, TimeProvider clock)
+        CallerAccessor callers, PolicyEngine policy, TimeProvider clock)
     {
         if (catalog.Find(id) is not { } dataset)
             return Problem.NotFound("dataset.unknown", "There is no dataset with this id.").ToResult();
@@ -77,7 +78,7 @@ internal static class CataloguePages
             .GroupBy(c => UnitOf(c.Party, parties, now))
             .Select(g => new ContributorItem(g.Key, g.Sum(c => c.Rows), g.Max(c => c.Last)))
             .OrderByDescending(c => c.Records).ToList();
-        IReadOnlyList<DownloadItem> downloads = IsOpen(dataset)
+        IReadOnlyList<DownloadItem> downloads = PolicyEngine.IsOpen(dataset)
             ?
             [
                 new("CSV", $"/data/{dataset.Id}/download.csv", Note: PageText.Of("Download.Csv")),
@@ -86,7 +87,7 @@ internal static class CataloguePages
             : [];
         var history = sums.Versions.Select(v => new TimelineItem(
             v.Created, v.Version == 1 ? PageText.Of("History.Registered") : PageText.Of("History.Changed"), PageText.Of("History.Version", v.Version), Tone.Neutral)).ToList();
-        var mayUpload = callers.Current is { } caller && Portal.MayContribute(caller) && WorkPages.TakesFrom(dataset, caller);
+        var mayUpload = callers.Current is { } caller && WorkPages.MayContribute(caller) && policy.DecideContribution(caller, dataset, now).Allowed;
         var arrivals = sums.ByDay.Any(d => d.Rows > 0) ? sums.ByDay : [];
         return Portal.Page<DatasetView>(http, Shown.Ready(new DatasetModel(
             Item(dataset, records, parties, last), PageText.Pick(dataset.Description, "") is { Length: > 0 } text ? text : null, dataset.Version,
@@ -104,7 +105,7 @@ internal static class CataloguePages
             return;
         }
         var answer = await query.RunAsync(
-            callers.Current ?? new Caller { Party = "" },
+            callers.Current ?? Caller.Nobody,
             new QueryRequest { Dataset = dataset.Id, Purpose = PolicyEngine.OpenData, Format = QueryFormat.Csv }, cancel).ConfigureAwait(false);
         if (!answer.Ok)
         {
@@ -120,9 +121,6 @@ internal static class CataloguePages
                 answer.Value.Reader, http.Response.Body, QueryFormat.Csv, answer.Value.Access.ToString(), http.Request.Query["for"] == "spreadsheet", cancel).ConfigureAwait(false);
         }
     }
-
-    /// <summary>As the policy has it: open, and neither personal nor of a raised class.</summary>
-    private static bool IsOpen(Dataset d) => d.Opening == OpeningMode.Open && !d.Personal && d.Class == Core.Catalog.DataClass.General;
 
     private static Opening OpeningOf(Dataset d) => (Opening)(int)d.Opening;
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Unicode;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Node.Hosting;
 using Gongzhi.Node.Identity;
@@ -22,6 +23,12 @@ internal static class PortalEndpoints
         // Authentication registers the encoder first, with the default that writes each Chinese character as eight ASCII ones.
         services.Configure<WebEncoderOptions>(o => o.TextEncoderSettings = new TextEncoderSettings(UnicodeRanges.All));
         services.AddSingleton<ErrorPages>();
+        services.AddSingleton<ProblemPage>(provider => provider.GetRequiredService<ErrorPages>().WriteAsync);
+        services.AddSingleton(new NavEntry(0, "/", () => PageText.Of("Nav.Home"), Exact: true));
+        services.AddSingleton(new NavEntry(100, "/data", () => PageText.Of("Nav.Data")));
+        services.AddSingleton(new NavEntry(200, "/upload", () => PageText.Of("Nav.Upload"), WorkPages.MayContribute));
+        services.AddSingleton(new NavEntry(800, "/ledger", () => PageText.Of("Nav.Ledger")));
+        services.AddSingleton(new NavEntry(900, "/docs/api", () => PageText.Of("Nav.Api")));
         services.AddSingleton<ReceivedBatches>();
     }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Security.Cryptography;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Intake;
@@ -28,14 +29,14 @@ internal static class WorkPages
     public static void MapWorkPages(this IEndpointRouteBuilder pages, NodeOptions options)
     {
         pages.MapGet("/me", Mine).WithName("page-me").RequireCaller();
-        pages.MapGet("/upload", (string? dataset, HttpContext http, Catalog catalog, CallerAccessor callers) =>
-            Portal.Page<UploadView>(http, Shown.Ready(Form(catalog, callers.Required, options, dataset, partial: false)))).WithName("page-upload").RequireCaller(Roles.Contributor, Roles.Steward);
+        pages.MapGet("/upload", (string? dataset, HttpContext http, Catalog catalog, CallerAccessor callers, PolicyEngine policy, TimeProvider clock) =>
+            Portal.Page<UploadView>(http, Shown.Ready(Form(catalog, callers.Required, policy, clock.GetUtcNow(), options, dataset, partial: false)))).WithName("page-upload").RequireCaller(Roles.Contributor, Roles.Steward);
         pages.MapPost("/upload", UploadAsync).WithName("page-upload-form").RequireCaller(Roles.Contributor, Roles.Steward)
-            .AcceptsUpload(options).AcceptsBody(MaxOf(options) + FormOverhead).AddEndpointFilter(PageForms.RequireToken);
+            .AcceptsUpload(new UploadLimits(options.UploadBytesMax)).AcceptsBody(MaxOf(options) + FormOverhead).AddEndpointFilter(PageForms.RequireToken);
     }
 
-    /// <summary>As the interface for programs has it: the owner's people, and others unless the dataset is not shared.</summary>
-    public static bool TakesFrom(Dataset dataset, Caller caller) => caller.Units.Contains(dataset.Owner) || dataset.Sharing != SharingMode.None;
+    /// <summary>Whether the caller may send in data at all; which datasets, the policy decides.</summary>
+    public static bool MayContribute(Caller? caller) => caller is not null && (caller.Has(Roles.Contributor) || caller.Has(Roles.Steward));
 
     private static long MaxOf(NodeOptions options) => Math.Min(options.UploadBytesMax, FileBytesMax);
 
@@ -70,21 +71,21 @@ internal static class WorkPages
         : PlaceCode.TryParse(place, out var code) && territory.Index.TryGet(code, out var known)
             ? (PageText.Chinese ? known.Name : known.NameEn ?? known.Name) : place;
 
-    private static UploadModel Form(Catalog catalog, Caller caller, NodeOptions options, string? dataset, bool partial)
+    private static UploadModel Form(Catalog catalog, Caller caller, PolicyEngine policy, DateTimeOffset now, NodeOptions options, string? dataset, bool partial)
     {
-        var choices = catalog.All.Where(d => TakesFrom(d, caller)).Select(d => new Choice(d.Id, PageText.Pick(d.Title, d.Id))).ToList();
+        var choices = catalog.All.Where(d => policy.DecideContribution(caller, d, now).Allowed).Select(d => new Choice(d.Id, PageText.Pick(d.Title, d.Id))).ToList();
         return new UploadModel("/upload", choices, choices.Any(c => c.Value == dataset) ? dataset : choices.FirstOrDefault()?.Value, partial, MaxOf(options));
     }
 
     private static async Task<IResult> UploadAsync(
-        HttpContext http, Catalog catalog, CallerAccessor callers, IntakeService intake, World world, NodeOptions options, RecordStore records,
+        HttpContext http, Catalog catalog, CallerAccessor callers, PolicyEngine policy, IntakeService intake, World world, NodeOptions options, RecordStore records,
         Sequencer sequencer, TimeProvider clock, CancellationToken cancel)
     {
         var caller = callers.Required;
         var form = await http.Request.ReadFormAsync(cancel).ConfigureAwait(false);
         var partial = form["mode"] == "partial";
-        var model = Form(catalog, caller, options, form["dataset"], partial);
-        if (catalog.Find(form["dataset"].ToString()) is not { } dataset || !TakesFrom(dataset, caller))
+        var model = Form(catalog, caller, policy, clock.GetUtcNow(), options, form["dataset"], partial);
+        if (catalog.Find(form["dataset"].ToString()) is not { } dataset || !policy.DecideContribution(caller, dataset, clock.GetUtcNow()).Allowed)
             return Wrong(http, model, "dataset", PageText.Of("Upload.NoDataset"));
         if (form.Files["file"] is not { Length: > 0 } file)
             return Wrong(http, model, "file", PageText.Of("Upload.NoFile"));

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Node.Hosting;
 using OpenIddict.Abstractions;
 using static OpenIddict.Abstractions.OpenIddictConstants;

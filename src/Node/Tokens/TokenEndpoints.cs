@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Security.Claims;
 using System.Text.Json;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Node.Identity;
 using Gongzhi.Node.Web;

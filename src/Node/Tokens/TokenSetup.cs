@@ -1,3 +1,4 @@
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Storage;
 using Gongzhi.Node.Hosting;

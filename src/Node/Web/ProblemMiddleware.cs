@@ -1,3 +1,4 @@
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
@@ -47,13 +48,6 @@ internal sealed class ProblemMiddleware(RequestDelegate next, ILogger<ProblemMid
             && string.IsNullOrEmpty(response.ContentType))
             await ProblemWriting.WriteAsync(http, HostProblems.For(response.StatusCode)).ConfigureAwait(false);
     }
-
-    /// <summary>Whether a program asks: API paths and the ledger's files always, elsewhere whoever does not ask for HTML.</summary>
-    public static bool IsMachine(HttpRequest request) =>
-        request.Path.StartsWithSegments("/api") || request.Path.StartsWithSegments("/ledger/tile")
-        || request.Path.StartsWithSegments("/ledger/checkpoint") || request.Path.StartsWithSegments("/ledger/vkey")
-        || request.Path.StartsWithSegments("/open311") || request.Path.StartsWithSegments("/health")
-        || !request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase);
 
     internal static Problem From(Exception e) => e switch
     {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Threading.RateLimiting;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Node.Hosting;
 using Gongzhi.Node.Tokens;
 using Microsoft.AspNetCore.RateLimiting;

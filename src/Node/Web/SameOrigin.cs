@@ -1,3 +1,5 @@
+using Gongzhi.Capabilities.Http;
+
 namespace Gongzhi.Node.Web;
 
 /// <summary>

@@ -59,12 +59,13 @@ public sealed class CorrectionTests
         await journey.DefineAsync("d", Samples.Definition);
         var mine = (await journey.ContributeAsync("d", "name,amount,day\na,1.00,\n", 1)).GetProperty("firstRecord").GetGuid();
         using var other = await journey.OtherPartyAsync("other", "contributor");
+        await journey.PostAsync("/api/v1/grants", new { dataset = "d", action = "contribute", grantee = new { unit = "unit-other" } }, HttpStatusCode.Created);
         using var theirs = await other.PostAsync("/api/v1/datasets/d/records", new StringContent("name,amount,day\nb,1.00,\n", Encoding.UTF8, "text/csv"), None);
         Assert.True(theirs.StatusCode == HttpStatusCode.Created, await theirs.Content.ReadAsStringAsync(None));
         var record = JsonDocument.Parse(await theirs.Content.ReadAsStringAsync(None)).RootElement.GetProperty("firstRecord").GetGuid();
 
         using (var refused = await other.PutAsync($"/api/v1/datasets/d/records/{mine}", Body(new { name = "x" }), None))
-            Assert.Equal("supersede.notYours", (await refused.ProblemAsync(HttpStatusCode.Forbidden, "record.notYours")).GetProperty("why")[0].GetProperty("code").GetString());
+            Assert.Equal("supersede.notYours", (await refused.ProblemAsync(HttpStatusCode.Forbidden, "policy.refused")).GetProperty("why")[0].GetProperty("code").GetString());
         using (var own = await other.PutAsync($"/api/v1/datasets/d/records/{record}", Body(new { name = "b2" }), None))
             Assert.Equal(HttpStatusCode.Created, own.StatusCode);
         // The journey's own client holds the steward's role in the owning unit.

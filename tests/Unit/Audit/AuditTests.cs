@@ -89,11 +89,11 @@ public sealed class AuditTests : IAsyncLifetime
         await _world.GrantAsync();
         await RefusedAsync<AuditBypassException>(db => db.Set<Grant>().ExecuteDelete());
         await RefusedAsync<AuditBypassException>(db => db.Set<Grant>().ExecuteUpdate(s => s.SetProperty(g => g.RevokedBy, "x")));
-        await RefusedAsync<AuditBypassException>(db => db.Database.ExecuteSqlRaw("UPDATE \"read_grant\" SET ValidUntil = 0"));
-        await RefusedAsync<SqliteException>(db => db.Set<Grant>().FromSqlRaw("UPDATE read_grant SET ValidUntil = 0 RETURNING *").AsNoTracking().AsEnumerable().Count());
+        await RefusedAsync<AuditBypassException>(db => db.Database.ExecuteSqlRaw("UPDATE \"access_grant\" SET ValidUntil = 0"));
+        await RefusedAsync<SqliteException>(db => db.Set<Grant>().FromSqlRaw("UPDATE access_grant SET ValidUntil = 0 RETURNING *").AsNoTracking().AsEnumerable().Count());
         await Assert.ThrowsAsync<SqliteException>(() => _world.Writer.RunAsync(scope =>
         {
-            using var command = scope.Command("DELETE FROM read_grant");
+            using var command = scope.Command("DELETE FROM access_grant");
             return command.ExecuteNonQuery();
         }, Stop));
         using var shell = _world.Connect();
@@ -136,8 +136,8 @@ public sealed class AuditTests : IAsyncLifetime
     }
 
     [Theory]
-    [InlineData("DROP TRIGGER audited_read_grant_UPDATE; UPDATE read_grant SET CreatedBy = 'stewarD'", "state-differs")]
-    [InlineData("DROP TRIGGER audited_read_grant_DELETE; DELETE FROM read_grant", "state-gone")]
+    [InlineData("DROP TRIGGER audited_access_grant_UPDATE; UPDATE access_grant SET CreatedBy = 'stewarD'", "state-differs")]
+    [InlineData("DROP TRIGGER audited_access_grant_DELETE; DELETE FROM access_grant", "state-gone")]
     [InlineData("DROP TRIGGER audited_party_INSERT; INSERT INTO party(Id, Kind, DisplayName, Bootstrap) VALUES ('evil', 6, 'evil', 1)", "state-unexplained")]
     [InlineData("DROP TRIGGER audit_change_fixed; UPDATE audit_change SET content = CAST(replace(CAST(content AS TEXT), 'setup', 'setuP') AS BLOB) WHERE seq = 7", "entry-differs")]
     [InlineData("DROP TRIGGER audit_change_kept; DELETE FROM audit_change WHERE seq = 5", "content-missing")]

@@ -4,6 +4,7 @@ using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Policy;
 using Gongzhi.Core.Posture;
+using Gongzhi.Core.Territory;
 using Xunit;
 
 namespace Gongzhi.Tests.Unit.Policy;

@@ -6,6 +6,7 @@ using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Policy;
 using Gongzhi.Core.Query;
 using Gongzhi.Core.Records;
+using Gongzhi.Core.Territory;
 using Xunit;
 
 namespace Gongzhi.Tests.Unit.Query;

@@ -107,7 +107,7 @@ public sealed class PlaceCodeTests
 
             var range = Assert.Single(PlaceRanges.Prefix(one));
             var text = other.ToString();
-            Assert.Equal(other.IsWithin(one), string.CompareOrdinal(text, range.Lower) >= 0 && string.CompareOrdinal(text, range.Upper) < 0);
+            Assert.Equal(other.IsWithin(one), string.CompareOrdinal(text, range.From) >= 0 && string.CompareOrdinal(text, range.To) < 0);
         });
     }
 

@@ -36,7 +36,7 @@ public sealed class TerritoryIndexTests
     private static bool Covers(string scope, string code)
     {
         var ranges = City.Within(Code(scope));
-        var byRange = ranges.Any(range => string.CompareOrdinal(code, range.Lower) >= 0 && string.CompareOrdinal(code, range.Upper) < 0);
+        var byRange = ranges.Any(range => string.CompareOrdinal(code, range.From) >= 0 && string.CompareOrdinal(code, range.To) < 0);
         Assert.Equal(byRange, ranges.Contains(Code(code)));
         return byRange;
     }
@@ -124,7 +124,7 @@ public sealed class TerritoryIndexTests
     {
         var both = City.Within(Code("990101")).Union(City.Within(Code("990190")));
         Assert.True(both.Contains(Code("990101002")));
-        Assert.Equal(["990101", "990190", "990201002"], both.Select(range => range.Lower));
+        Assert.Equal(["990101", "990190", "990201002"], both.Select(range => range.From));
         var cut = both.Intersect(City.Within(Code("9902")));
         Assert.Empty(cut); // the street with a code in 9902 is run by a zone in 9901
         Assert.Equal([new PlaceRange("990101002", "990101003")], City.Within(Code("990190")).Intersect(PlaceRanges.Prefix(Code("990101"))));
@@ -166,7 +166,7 @@ public sealed class TerritoryIndexTests
             var retired = byCode[scope].ValidTo is not null;
             var ranges = index.Within(scope);
             foreach (var place in places) Assert.Equal(Belongs(place.Code, 0), ranges.Contains(place.Code));
-            for (var i = 1; i < ranges.Count; i++) Assert.True(string.CompareOrdinal(ranges[i - 1].Upper, ranges[i].Lower) < 0);
+            for (var i = 1; i < ranges.Count; i++) Assert.True(string.CompareOrdinal(ranges[i - 1].To, ranges[i].From) < 0);
 
             bool Belongs(PlaceCode code, int depth)
             {

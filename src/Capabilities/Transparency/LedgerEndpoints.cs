@@ -1,9 +1,9 @@
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Records;
 using Gongzhi.Ledger;
-using Gongzhi.Node.Web;
 
-namespace Gongzhi.Node.Modules;
+namespace Gongzhi.Capabilities.Transparency;
 
 /// <summary>The public log as C2SP tlog-tiles: <c>/ledger/checkpoint</c>, <c>/ledger/tile/…</c>, and its key.</summary>
 internal static class LedgerEndpoints

@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 
-namespace Gongzhi.Node.Modules;
+namespace Gongzhi.Capabilities.Exchange;
 
 /// <summary>Passes a body through and keeps its SHA-256, so that a repeated request can be told from another under the same key. Closing it does not close the body.</summary>
 internal sealed class DigestStream(Stream inner) : Stream

@@ -1,12 +1,10 @@
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Intake.Formats;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Territory;
-using Gongzhi.Node.Hosting;
-using Gongzhi.Node.Tokens;
-using Gongzhi.Node.Web;
 
-namespace Gongzhi.Node.Modules;
+namespace Gongzhi.Capabilities.Places;
 
 /// <summary><c>/api/v1/places</c>: the territory is public; the system administrator or a steward imports it.</summary>
 internal static class PlaceEndpoints
@@ -14,7 +12,7 @@ internal static class PlaceEndpoints
     private const int LimitMax = 1_000;
     private const long ImportBytesMax = 256L << 20;
 
-    public static void MapPlaces(this IEndpointRouteBuilder app, NodeOptions options)
+    public static void MapPlaceRoutes(this IEndpointRouteBuilder app)
     {
         app.MapGet("/api/v1/places", List).WithName("listPlaces").AllowAnonymous();
         app.MapGet("/api/v1/places/{code}", Get).WithName("getPlace").AllowAnonymous();

@@ -1,14 +1,18 @@
+using Gongzhi.Capabilities.Administration;
+using Gongzhi.Capabilities.Exchange;
+using Gongzhi.Capabilities.Http;
+using Gongzhi.Capabilities.Places;
+using Gongzhi.Capabilities.Transparency;
 using Gongzhi.Core;
+using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Intake;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Policy;
 using Gongzhi.Core.Posture;
-using Gongzhi.Core.Catalog;
-using Gongzhi.Core.Intake;
 using Gongzhi.Core.Query;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
 using Gongzhi.Core.Territory;
-using Gongzhi.Node.Modules;
 using Gongzhi.Node.Pages;
 using Gongzhi.Node.Tokens;
 using Microsoft.EntityFrameworkCore;
@@ -66,19 +70,17 @@ public static partial class NodeHost
         // A cursor outlives neither the process nor the snapshot it was made from, so its key need not either.
         services.AddSingleton(new CursorKey(System.Security.Cryptography.RandomNumberGenerator.GetBytes(32)));
         services.AddSingleton<GovernedQuery>();
+        services.AddSingleton<GovernedProof>();
         services.AddHostedService<RecordsStartup>();
         services.AddPortal();
     }
 
     static partial void MapModules(WebApplication app, NodeOptions options)
     {
-        app.MapDatasets();
-        app.MapRecords(options);
-        app.MapCorrections();
-        app.MapPlaces(options);
-        app.MapLedger();
-        app.MapQuery();
-        app.MapGrants();
+        app.MapExchange();
+        app.MapPlaces();
+        app.MapTransparency();
+        app.MapAdministration();
         app.MapPortal(options);
     }
 

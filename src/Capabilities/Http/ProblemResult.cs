@@ -5,7 +5,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using Gongzhi.Core;
 
-namespace Gongzhi.Node.Web;
+namespace Gongzhi.Capabilities.Http;
 
 /// <summary>Problems of the host itself. Codes are listed in docs/contracts/problems.md and never change their meaning.</summary>
 public static class HostProblems
@@ -59,10 +59,13 @@ public static class HostProblems
     };
 }
 
+/// <summary>Shows a person a page in place of a problem document; false when none could be made and nothing was written. The host offers it.</summary>
+public delegate Task<bool> ProblemPage(HttpContext http, Problem problem, string detail, string reference);
+
 /// <summary>Writes a <see cref="Problem"/> as RFC 9457 <c>application/problem+json</c> in the reader's language.</summary>
 public static class ProblemWriting
 {
-    private static readonly ResourceManager Texts = new("Gongzhi.Node.Resources.Problems", typeof(ProblemWriting).Assembly);
+    private static readonly ResourceManager Texts = new("Gongzhi.Capabilities.Http.Problems", typeof(ProblemWriting).Assembly);
 
     // Relaxed: sentences in Chinese stay readable; the content type is JSON and nosniff is set, so nothing is taken for HTML.
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -96,8 +99,8 @@ public static class ProblemWriting
         var response = http.Response;
         if (problem.Status is 503 or 429 && response.Headers.RetryAfter.Count == 0)
             response.Headers.RetryAfter = problem.Code == HostProblems.NodeStopped.Code ? "60" : "2";
-        if (!ProblemMiddleware.IsMachine(http.Request) && http.RequestServices.GetService<Pages.ErrorPages>() is { } pages
-            && await pages.WriteAsync(http, problem, detail, reference).ConfigureAwait(false))
+        if (!IsMachine(http.Request) && http.RequestServices.GetService<ProblemPage>() is { } page
+            && await page(http, problem, detail, reference).ConfigureAwait(false))
             return;
         var body = new Dictionary<string, object?>
         {
@@ -121,6 +124,13 @@ public static class ProblemWriting
         // Not under RequestAborted: after a time-out that token is the one that ended the request.
         await response.Body.WriteAsync(bytes, CancellationToken.None).ConfigureAwait(false);
     }
+
+    /// <summary>Whether a program asks: API paths and the ledger's files always, elsewhere whoever does not ask for HTML.</summary>
+    public static bool IsMachine(HttpRequest request) =>
+        request.Path.StartsWithSegments("/api") || request.Path.StartsWithSegments("/ledger/tile")
+        || request.Path.StartsWithSegments("/ledger/checkpoint") || request.Path.StartsWithSegments("/ledger/vkey")
+        || request.Path.StartsWithSegments("/open311") || request.Path.StartsWithSegments("/health")
+        || !request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase);
 
     private sealed class ProblemResult(Problem problem) : IResult
     {

@@ -1,10 +1,9 @@
-using Gongzhi.Node.Web;
 using Microsoft.AspNetCore.Antiforgery;
 
-namespace Gongzhi.Node.Pages;
+namespace Gongzhi.Capabilities.Http;
 
 /// <summary>What every form of a page has in common.</summary>
-internal static class PageForms
+public static class PageForms
 {
     /// <summary>The form carries the token of a page we served, and is not larger than its route takes.</summary>
     public static async ValueTask<object?> RequireToken(EndpointFilterInvocationContext context, EndpointFilterDelegate next)

@@ -1,18 +1,10 @@
 using System.Security.Claims;
 using Gongzhi.Core.Parties;
 
-namespace Gongzhi.Node.Tokens;
+namespace Gongzhi.Capabilities.Http;
 
 /// <summary>Finds the party behind a token or a session, as it stands now; null when it no longer exists or may no longer act.</summary>
 public delegate Caller? PartyLookup(string party);
-
-/// <summary>Makes a party for a first client or administrator and answers its id.</summary>
-public delegate Task<string> PartyProvision(NewParty party, CancellationToken cancel);
-
-/// <param name="Name">Shown to people.</param>
-/// <param name="Kind"><c>client</c> or <c>person</c>.</param>
-/// <param name="Roles">Roles it holds, from <see cref="Roles"/>.</param>
-public sealed record NewParty(string Name, string Kind, IReadOnlyList<string> Roles);
 
 /// <summary>Claims that carry a party; shared by tokens and sessions.</summary>
 public static class PartyClaims

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text.Json;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Intake;
@@ -7,10 +8,8 @@ using Gongzhi.Core.Intake.Formats;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Policy;
 using Gongzhi.Core.Records;
-using Gongzhi.Node.Tokens;
-using Gongzhi.Node.Web;
 
-namespace Gongzhi.Node.Modules;
+namespace Gongzhi.Capabilities.Exchange;
 
 /// <summary>Superseding one record by another, and the versions a record has had.</summary>
 internal static class CorrectionEndpoints
@@ -20,15 +19,15 @@ internal static class CorrectionEndpoints
 
     public static void MapCorrections(this IEndpointRouteBuilder app)
     {
-        app.MapPut("/api/v1/datasets/{id}/records/{recordId:guid}", SupersedeAsync).WithName("supersedeRecord").RequireCaller(Roles.Contributor, Roles.Steward).AcceptsBody(RecordBytesMax)
-            .Accepts<JsonElement>("application/json").Produces<RecordEndpoints.ReceiptAnswer>(201).ProducesProblem(403).ProducesProblem(404).ProducesProblem(409).ProducesProblem(410).ProducesProblem(422)
+        app.MapPut("/api/v1/datasets/{id}/records/{recordId:guid}", SupersedeAsync).WithName("supersedeRecord").RequireCaller().AcceptsBody(RecordBytesMax)
+            .Accepts<JsonElement>("application/json").Produces<ReceiptAnswer>(201).ProducesProblem(403).ProducesProblem(404).ProducesProblem(409).ProducesProblem(410).ProducesProblem(422)
             .DisableAntiforgery();
         app.MapGet("/api/v1/datasets/{id}/records/{recordId:guid}/history", History).WithName("recordHistory").RequireCaller().Produces<HistoryAnswer>().ProducesProblem(404);
     }
 
     /// <summary>Whose records this caller may supersede, as intake asks it.</summary>
     public static Func<Batch, Problem?> Rule(PolicyEngine policy, Caller caller, Dataset dataset, TimeProvider clock) => batch =>
-        policy.DecideSupersede(caller, dataset, batch.Contributor, clock.GetUtcNow()) is { Allowed: false } refused ? refused.Refusal("record.notYours") : null;
+        policy.DecideSupersede(caller, dataset, batch.Contributor, clock.GetUtcNow()) is { Allowed: false } refused ? refused.Refusal() : null;
 
     private static async Task<IResult> SupersedeAsync(
         string id, Guid recordId, HttpContext http, Catalog catalog, IntakeService intake, CallerAccessor callers, PolicyEngine policy, RecordVersions versions, TimeProvider clock,
@@ -37,8 +36,8 @@ internal static class CorrectionEndpoints
         if (catalog.Find(id) is not { } dataset)
             return Problem.NotFound("dataset.unknown", "There is no dataset with this id.").ToResult();
         var caller = callers.Required;
-        if (!caller.Units.Contains(dataset.Owner) && dataset.Sharing == SharingMode.None)
-            return Problem.Denied("records.notYourDataset", "Only the owning unit contributes to a dataset that is not shared.").ToResult();
+        if (policy.DecideContribution(caller, dataset, clock.GetUtcNow()) is { Allowed: false } denied)
+            return denied.Refusal().ToResult();
         if (versions.Find(id, recordId) is null)
             return Problem.NotFound("record.unknown", "There is no record with this id in this dataset, or you may not read it.").ToResult();
         byte[] row;
@@ -63,7 +62,7 @@ internal static class CorrectionEndpoints
                 MaySupersede = Rule(policy, caller, dataset, clock),
                 Origin = "http put",
             }, cancel).ConfigureAwait(false);
-            return outcome.ToResult(receipt => Results.Json(RecordEndpoints.Answer(receipt.Batch, null, []), statusCode: receipt.Repeated ? 200 : 201));
+            return outcome.ToResult(receipt => Results.Json(ReceiptAnswer.Of(receipt.Batch, null, []), statusCode: receipt.Repeated ? 200 : 201));
         }
     }
 
@@ -85,12 +84,12 @@ internal static class CorrectionEndpoints
         return [.. buffer.WrittenSpan, (byte)'\n'];
     }
 
-    private static IResult History(string id, Guid recordId, RecordStore records, RecordVersions versions, Catalog catalog, PartyDirectory parties, CallerAccessor callers)
+    private static IResult History(string id, Guid recordId, RecordVersions versions, Catalog catalog, PolicyEngine policy, CallerAccessor callers, TimeProvider clock)
     {
-        var caller = callers.Required;
         var history = versions.History(id, recordId);
         // Who may see the receipt of the version he names sees the whole chain: times and ids, no content.
-        if (history.FirstOrDefault(v => v.Record == recordId) is not { } named || records.FindBatch(named.Batch) is not { } batch || !RecordEndpoints.MaySee(caller, batch, catalog, parties))
+        if (history.FirstOrDefault(v => v.Record == recordId) is not { } named || catalog.Find(id) is not { } dataset
+            || !policy.DecideReceipt(callers.Required, dataset, named.Contributor, clock.GetUtcNow()).Allowed)
             return Problem.NotFound("record.unknown", "There is no record with this id in this dataset, or you may not read it.").ToResult();
         return Results.Json(new HistoryAnswer(id, [.. history.Select(v => new VersionAnswer(
             v.Record, v.State.ToString().ToLowerInvariant(), v.Received, v.Batch, $"/api/v1/datasets/{id}/records/{v.Record}/proof", v.SupersededBy,

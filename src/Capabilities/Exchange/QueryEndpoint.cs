@@ -1,12 +1,11 @@
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Query;
-using Gongzhi.Node.Tokens;
-using Gongzhi.Node.Web;
 
-namespace Gongzhi.Node.Modules;
+namespace Gongzhi.Capabilities.Exchange;
 
 /// <summary><c>POST /api/v1/query</c>: governed reading. Open to callers without an account for open data.</summary>
-internal static class QueryEndpoints
+internal static class QueryEndpoint
 {
     public static void MapQuery(this IEndpointRouteBuilder app) =>
         app.MapPost("/api/v1/query", QueryAsync).WithName("query").AllowAnonymous().AcceptsBody(QueryRequest.MaxBytes).AnswersLong().DisableAntiforgery();
@@ -35,7 +34,7 @@ internal static class QueryEndpoints
             await request.Problem.ToResult().ExecuteAsync(http).ConfigureAwait(false);
             return;
         }
-        var caller = callers.Current ?? new Caller { Party = "" };
+        var caller = callers.Current ?? Caller.Nobody;
         var answer = await query.RunAsync(caller, request.Value, cancel).ConfigureAwait(false);
         if (!answer.Ok)
         {

@@ -1,10 +1,11 @@
-using Gongzhi.Node.Hosting;
-using Gongzhi.Node.Tokens;
 using Microsoft.AspNetCore.Http.Metadata;
 using Microsoft.AspNetCore.Http.Timeouts;
 using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 
-namespace Gongzhi.Node.Web;
+namespace Gongzhi.Capabilities.Http;
+
+/// <summary>The largest contribution of records this node takes, as its operator set it.</summary>
+public sealed record UploadLimits(long BytesMax);
 
 /// <summary>What a route says about itself; a test demands these of every route.</summary>
 public static class EndpointRules
@@ -29,15 +30,15 @@ public static class EndpointRules
         builder.WithMetadata(new BodyLimit(bytesMax));
 
     /// <summary>A route that takes a stream of records: the large limit, the long time-out, and a slower pace than forms must keep.</summary>
-    public static T AcceptsUpload<T>(this T builder, NodeOptions options) where T : IEndpointConventionBuilder =>
-        builder.WithMetadata(new BodyLimit(options.UploadBytesMax), new SlowBody(), new RequestTimeoutAttribute(UploadTimeout));
+    public static T AcceptsUpload<T>(this T builder, UploadLimits limits) where T : IEndpointConventionBuilder =>
+        builder.WithMetadata(new BodyLimit(limits.BytesMax), new SlowBody(), new RequestTimeoutAttribute(UploadTimeout));
 
     /// <summary>A route that answers with a stream (a download): the long time-out.</summary>
     public static T AnswersLong<T>(this T builder) where T : IEndpointConventionBuilder =>
         builder.WithMetadata(new RequestTimeoutAttribute(UploadTimeout));
 
     /// <summary>An upload over a poor line may pause: 240 bytes a second after a minute's grace, against 240 after 5 s elsewhere.</summary>
-    internal static IApplicationBuilder UseSlowBodies(this IApplicationBuilder app) => app.Use((http, next) =>
+    public static IApplicationBuilder UseSlowBodies(this IApplicationBuilder app) => app.Use((http, next) =>
     {
         if (http.GetEndpoint()?.Metadata.GetMetadata<SlowBody>() is not null && http.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate)
             rate.MinDataRate = new Microsoft.AspNetCore.Server.Kestrel.Core.MinDataRate(240, TimeSpan.FromMinutes(1));

@@ -1,16 +1,21 @@
 using Gongzhi.Core;
 using Gongzhi.Core.Parties;
-using Gongzhi.Node.Tokens;
-using Gongzhi.Node.Web;
 using Gongzhi.Ui;
 using Gongzhi.Ui.Views;
 using Microsoft.AspNetCore.Components;
 using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.Extensions.Logging;
 
-namespace Gongzhi.Node.Pages;
+namespace Gongzhi.Capabilities.Http;
+
+/// <summary>A place in the site's navigation; each capability registers its own as a singleton.</summary>
+/// <param name="Order">Smaller stands first.</param>
+/// <param name="Text">In the language of the request.</param>
+/// <param name="For">Whether this caller (null: nobody signed in) sees it; absent: everybody.</param>
+public sealed record NavEntry(int Order, string Href, Func<string> Text, Func<Caller?, bool>? For = null, bool Exact = false);
 
 /// <summary>Puts a view of the UI library into the site's frame. Static rendering: nothing on a page needs a script.</summary>
-internal static class Portal
+public static class Portal
 {
     /// <summary>A page of the site in the reader's language; shown to each reader alone, so no shared cache may keep it.</summary>
     public static IResult Page<TView>(HttpContext http, object model, int status = StatusCodes.Status200OK)
@@ -30,21 +35,17 @@ internal static class Portal
         };
     }
 
-    /// <summary>Whether the caller may send in data at all; which datasets, the dataset's sharing decides.</summary>
-    public static bool MayContribute(Caller? caller) => caller is not null && (caller.Has(Roles.Contributor) || caller.Has(Roles.Steward));
-
     private static void Frame(HttpContext http)
     {
         var services = http.RequestServices;
         var shell = services.GetRequiredService<ShellState>();
         var caller = services.GetRequiredService<CallerAccessor>().Current;
         shell.UserName = caller is null ? null : NameOf(services.GetRequiredService<PartyDirectory>(), caller);
-        List<NavItem> nav = [new("/", PageText.Of("Nav.Home"), Exact: true), new("/data", PageText.Of("Nav.Data"))];
-        if (MayContribute(caller))
-            nav.Add(new("/upload", PageText.Of("Nav.Upload")));
-        nav.Add(new("/ledger", PageText.Of("Nav.Ledger")));
-        nav.Add(new("/docs/api", PageText.Of("Nav.Api")));
-        shell.Nav = nav;
+        shell.Nav =
+        [
+            .. services.GetServices<NavEntry>().Where(n => n.For?.Invoke(caller) != false)
+                .OrderBy(n => n.Order).ThenBy(n => n.Href, StringComparer.Ordinal).Select(n => new NavItem(n.Href, n.Text(), n.Exact)),
+        ];
         shell.SignInHref = "/account/sign-in";
         shell.SignOutAction = "/account/sign-out";
         shell.ApiHref = "/docs/api";
@@ -55,7 +56,7 @@ internal static class Portal
 }
 
 /// <summary>What a person sees in place of a problem document.</summary>
-internal sealed partial class ErrorPages(IServiceScopeFactory scopes, ILogger<ErrorPages> log)
+public sealed partial class ErrorPages(IServiceScopeFactory scopes, ILogger<ErrorPages> log)
 {
     /// <summary>Writes the page; false when it could not be made and nothing was written.</summary>
     public async Task<bool> WriteAsync(HttpContext http, Problem problem, string detail, string reference)

@@ -1,27 +1,15 @@
-using System.Text.Json;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core.Parties;
-using Gongzhi.Core.Policy;
-using Gongzhi.Node.Tokens;
-using Gongzhi.Node.Web;
 
-namespace Gongzhi.Node.Modules;
+namespace Gongzhi.Capabilities.Administration;
 
-/// <summary><c>/api/v1/grants</c>, and the units and parties they speak of.</summary>
-internal static class GrantEndpoints
+/// <summary><c>/api/v1/units</c> and <c>/api/v1/parties</c>: who there is, and the roles they hold. The system administrator makes them, the security administrator gives roles.</summary>
+internal static class DirectoryEndpoints
 {
-    private const long BodyMax = 1L << 20;
+    private const long BodyMax = 64L << 10;
 
-    public static void MapGrants(this IEndpointRouteBuilder app)
+    public static void MapDirectory(this IEndpointRouteBuilder app)
     {
-        app.MapGet("/api/v1/grants", (string? dataset, Grants grants, CallerAccessor callers) => Results.Json(new { grants = grants.List(callers.Required, dataset) }))
-            .WithName("listGrants").RequireCaller();
-        app.MapPost("/api/v1/grants", async (JsonElement body, Grants grants, CallerAccessor callers, CancellationToken cancel) =>
-                (await grants.CreateAsync(callers.Required, body, cancel).ConfigureAwait(false)).ToResult(made => Results.Created($"/api/v1/grants/{made.Id}", made)))
-            .WithName("createGrant").RequireCaller(Roles.Steward).AcceptsBody(BodyMax);
-        app.MapDelete("/api/v1/grants/{id}", async (string id, Grants grants, CallerAccessor callers, CancellationToken cancel) =>
-                (await grants.RevokeAsync(callers.Required, id, cancel).ConfigureAwait(false)).ToResult(grant => Results.Ok(grant)))
-            .WithName("revokeGrant").RequireCaller(Roles.Steward).AcceptsBody(BodyMax);
-
         app.MapGet("/api/v1/units", (PartyDirectory parties) => Results.Json(new
         {
             units = parties.Units.OrderBy(u => u.Id, StringComparer.Ordinal).Select(u => new { u.Id, u.NameZh, u.NameEn, u.Place, u.Level, u.Parent, u.Kind }),

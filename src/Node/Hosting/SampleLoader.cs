@@ -6,13 +6,12 @@ using Gongzhi.Core.Intake;
 using Gongzhi.Core.Intake.Formats;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Territory;
-using Gongzhi.Node.Hosting;
 using Gongzhi.Node.Identity;
 using Gongzhi.SampleCity;
 using Microsoft.AspNetCore.Identity;
 using NetTopologySuite.Geometries;
 
-namespace Gongzhi.Node.Modules;
+namespace Gongzhi.Node.Hosting;
 
 /// <summary>
 /// Fills an empty node with the made-up city by the same road as everyone: places, units, definitions, contributions. Each dataset is

@@ -1,14 +1,13 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Records;
-using Gongzhi.Node.Tokens;
-using Gongzhi.Node.Web;
 
-namespace Gongzhi.Node.Modules;
+namespace Gongzhi.Capabilities.Exchange;
 
 /// <summary><c>/api/v1/datasets</c>: the catalogue is public, definitions are made by stewards.</summary>
 internal static class DatasetEndpoints

@@ -1,0 +1,38 @@
+using Gongzhi.Capabilities.Http;
+using Gongzhi.Core.Parties;
+using Gongzhi.Core.Query;
+using Gongzhi.Core.Records;
+
+namespace Gongzhi.Capabilities.Exchange;
+
+/// <summary><c>GET /api/v1/datasets/{id}/records/{recordId}/proof</c>: one row with everything needed to check it. It shows the row, so it is a reading.</summary>
+internal static class RowProofEndpoint
+{
+    public static void MapRowProof(this IEndpointRouteBuilder app) =>
+        app.MapGet("/api/v1/datasets/{id}/records/{recordId:guid}/proof", ProveAsync).WithName("proveRecord").AllowAnonymous()
+            .ProducesProblem(401).ProducesProblem(404).ProducesProblem(409);
+
+    private static async Task<IResult> ProveAsync(
+        string id, Guid recordId, string? purpose, string? grant, GovernedProof proofs, CallerAccessor callers, HttpContext http, CancellationToken cancel)
+    {
+        var answer = await proofs.ProveAsync(callers.Current ?? Caller.Nobody, id, recordId, purpose, grant, cancel).ConfigureAwait(false);
+        if (!answer.Ok && answer.Problem.Status == StatusCodes.Status404NotFound && callers.Current is null)
+            return HostProblems.SignInNeeded.ToResult();
+        return answer.ToResult(given =>
+        {
+            http.Response.Headers["Gongzhi-Access"] = given.Access.ToString();
+            http.Response.Headers["Gongzhi-Grant"] = given.Grant;
+            var p = given.Proof;
+            return Results.Json(new
+            {
+                row = new { format = RowEncoder.FormatVersion, bytes = Convert.ToBase64String(p.Row), salt = p.Salt is null ? null : Convert.ToBase64String(p.Salt) },
+                index = p.Index,
+                count = p.Count,
+                path = p.Path.Select(Convert.ToBase64String),
+                root = Convert.ToBase64String(p.Root),
+                entry = Convert.ToBase64String(p.Entry),
+                tlogProof = p.TlogProof,
+            });
+        });
+    }
+}
