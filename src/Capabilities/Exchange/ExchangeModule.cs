@@ -10,6 +10,7 @@ public static class ExchangeModule
         app.MapDatasets();
         app.MapContribute(app.ServiceProvider.GetRequiredService<UploadLimits>());
         app.MapCorrections();
+        app.MapErasures();
         app.MapReceipts();
         app.MapRowProof();
         app.MapQuery();

@@ -29,10 +29,15 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
         var definition = catalog.Find(dataset, batch.SchemaVersion) ?? throw new InvalidDataException($"Version {batch.SchemaVersion} of {dataset} is not known.");
         var first = ordinal / BatchTree.Span * BatchTree.Span;
         var count = (int)Math.Min(BatchTree.Span, batch.Rows - first);
-        var run = ReadRun(definition, batch, first, count);
+        var erased = store.ErasedLeaves(definition.Number, batch.Id, first, count);
+        if (erased.TryGetValue(ordinal, out var stays))
+            return Erased(record, stays);
+        var run = ReadRunAsItIs(definition, batch, first, count, ref erased);
+        if (erased.TryGetValue(ordinal, out stays))
+            return Erased(record, stays);
         var leaves = new byte[count * 32];
         for (var i = 0; i < count; i++)
-            MerkleTree.LeafHash([.. run[i].Row, .. run[i].Salt ?? []]).CopyTo(leaves, i * 32);
+            (erased.TryGetValue(first + i, out var leaf) ? leaf : MerkleTree.LeafHash([.. run[i].Row, .. run[i].Salt ?? []])).CopyTo(leaves, i * 32);
         var kept = batch.Tree.AsSpan((int)(first / BatchTree.Span) * 32, 32);
         if (!MerkleRoot.Compute(leaves).AsSpan().SequenceEqual(kept))
             throw new RecordsCorruptException(batch.Id, $"Rows {first} to {first + count - 1} of batch {batch.Id} in {dataset} are not the rows that were committed.");
@@ -52,7 +57,29 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
         return new BatchProof(index, Encoding.UTF8.GetString(proof.CheckpointNote.Span), entry.ToArray(), Encoding.UTF8.GetString(proof.Encode()));
     }
 
-    private (byte[] Row, byte[]? Salt)[] ReadRun(Catalog.Dataset definition, Batch batch, long first, int count)
+    private static Problem Erased(Guid record, byte[] leaf) => new("record.erased", 410, "The record was erased.")
+    {
+        Extensions = new Dictionary<string, object?> { ["record"] = record.ToString(), ["leaf"] = Convert.ToBase64String(leaf) },
+    };
+
+    /// <summary>The run, read again when rows moved to another file meanwhile (a fold, an erasure).</summary>
+    private (byte[] Row, byte[]? Salt)[] ReadRunAsItIs(Catalog.Dataset definition, Batch batch, long first, int count, ref Dictionary<long, byte[]> erased)
+    {
+        for (var attempt = 0; ; attempt++)
+        {
+            var sequence = store.Manifest(definition.Number).Sequence;
+            try
+            {
+                return ReadRun(definition, batch, first, count, erased);
+            }
+            catch (RecordsCorruptException) when (attempt < 3 && store.Manifest(definition.Number).Sequence != sequence)
+            {
+                erased = store.ErasedLeaves(definition.Number, batch.Id, first, count);
+            }
+        }
+    }
+
+    private (byte[] Row, byte[]? Salt)[] ReadRun(Catalog.Dataset definition, Batch batch, long first, int count, Dictionary<long, byte[]> erased)
     {
         var run = new (byte[] Row, byte[]? Salt)[count];
         var found = 0;
@@ -71,9 +98,10 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
                 throw new RecordsCorruptException(batch.Id, $"The segment {Path.GetFileName(segment.Path)}, which holds rows of batch {batch.Id}, cannot be read: {e.Message}");
             }
         }
-        if (found < count)
+        var wanted = count - erased.Count;
+        if (found < wanted)
         {
-            foreach (var row in store.ReadTail(definition.Number, batch.Id, first, count - found))
+            foreach (var row in store.ReadTail(definition.Number, batch.Id, first, wanted - found))
             {
                 if (row.Ordinal >= first + count)
                     break;
@@ -81,9 +109,9 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
                 found++;
             }
         }
-        return found == count
+        return found == wanted
             ? run
-            : throw new RecordsCorruptException(batch.Id, $"Of rows {first} to {first + count - 1} of batch {batch.Id}, {count - found} are missing.");
+            : throw new RecordsCorruptException(batch.Id, $"Of rows {first} to {first + count - 1} of batch {batch.Id}, {wanted - found} are missing.");
     }
 
     /// <summary>Fills what the segment holds of the run; answers how many rows that was.</summary>

@@ -243,6 +243,47 @@ public sealed class RecordStore(World world, NodeWriter writer)
         return sequence;
     }
 
+    /// <summary>Makes the manifest anew from what the transaction sees: after rows were taken away. Answers the number of the commit.</summary>
+    internal long Resync(WriteScope scope, long dataset)
+    {
+        var segments = ImmutableArray.CreateBuilder<Segment>();
+        using (var command = scope.Command("""
+            SELECT number, dataset, name, schema_version, rows, bytes, time_min, time_max, place_min, place_max, has_replaced FROM segment WHERE dataset = $dataset ORDER BY number
+            """))
+        {
+            command.Parameters.AddWithValue("$dataset", dataset);
+            using var reader = command.ExecuteReader();
+            while (reader.Read())
+                segments.Add(ReadSegment(reader));
+        }
+        using var counts = scope.Command("""
+            SELECT (SELECT count(*) FROM tail WHERE dataset = $dataset), (SELECT count(*) FROM replaced WHERE dataset = $dataset AND leaf IS NULL)
+            """);
+        counts.Parameters.AddWithValue("$dataset", dataset);
+        using var counted = counts.ExecuteReader();
+        counted.Read();
+        var (tail, replaced) = (counted.GetInt64(0), counted.GetInt64(1));
+        long sequence = 0;
+        return sequence = Publish(scope, dataset, [], Replacements.None, m => m with { Segments = segments.ToImmutable(), TailRows = tail, Replaced = replaced, Reshaped = sequence });
+    }
+
+    /// <summary>The leaves that stay of erased rows among these, by ordinal.</summary>
+    public Dictionary<long, byte[]> ErasedLeaves(long dataset, Guid batch, long first, long count)
+    {
+        using var connection = NodeDatabase.OpenReader(world);
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT ordinal, leaf FROM replaced WHERE dataset = $dataset AND batch = $batch AND ordinal >= $first AND ordinal < $end AND leaf IS NOT NULL";
+        command.Parameters.AddWithValue("$dataset", dataset);
+        command.Parameters.AddWithValue("$batch", RecordId.Bytes(batch));
+        command.Parameters.AddWithValue("$first", first);
+        command.Parameters.AddWithValue("$end", first + count);
+        var leaves = new Dictionary<long, byte[]>();
+        using var reader = command.ExecuteReader();
+        while (reader.Read())
+            leaves[reader.GetInt64(0)] = (byte[])reader[1];
+        return leaves;
+    }
+
     /// <summary>Replaces a dataset's list in memory; called after commits, on the writer's thread alone.</summary>
     private void Update(long dataset, Func<DatasetManifest, DatasetManifest> change) => _manifests[dataset] = change(Manifest(dataset));
 

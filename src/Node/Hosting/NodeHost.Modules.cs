@@ -25,6 +25,7 @@ public static partial class NodeHost
     {
         var services = builder.Services;
         services.AddSingleton<IHotSchema, RecordSchema>();
+        services.AddSingleton<IHotSchema, ErasureSchema>();
         services.AddSingleton<IHotSchema, LogStateSchema>();
         services.AddSingleton<IHotSchema, PlaceSchema>();
         services.AddSingleton<IModelPart, CatalogModel>();
@@ -41,6 +42,8 @@ public static partial class NodeHost
         services.AddSingleton<Catalog>();
         services.AddSingleton<RecordStore>();
         services.AddSingleton<RecordVersions>();
+        services.AddSingleton<SubjectKey>();
+        services.AddSingleton<Erasures>();
         services.AddSingleton<Sequencer>();
         services.AddSingleton<Fold>();
         services.AddSingleton<ProofService>();
@@ -101,7 +104,7 @@ public static partial class NodeHost
     }
 
     /// <summary>Opens what is kept, in order, before the first request; a ledger that is not what was signed stops the start.</summary>
-    private sealed class RecordsStartup(World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Fold fold, Sequencer sequencer) : IHostedService
+    private sealed class RecordsStartup(World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Fold fold, Sequencer sequencer, Erasures erasures) : IHostedService
     {
         public async Task StartAsync(CancellationToken cancellationToken)
         {
@@ -111,6 +114,7 @@ public static partial class NodeHost
             catalog.Open();
             records.Open();
             _ = fold;
+            await erasures.OpenAsync(cancellationToken).ConfigureAwait(false);
             await sequencer.OpenAsync(cancellationToken).ConfigureAwait(false);
         }
 

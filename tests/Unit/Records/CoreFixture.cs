@@ -24,7 +24,7 @@ internal sealed class CoreFixture : IAsyncDisposable
         World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log" };
         var epoch = new PolicyEpoch();
         using (var db = Open())
-            NodeDatabase.Prepare(World, db, [new RecordSchema(), new LogStateSchema(), epoch]);
+            NodeDatabase.Prepare(World, db, [new RecordSchema(), new ErasureSchema(), new LogStateSchema(), epoch]);
         Writer = new NodeWriter(World, Open, NullLogger<NodeWriter>.Instance);
         Catalog = new Core.Catalog.Catalog(World, Writer, epoch, TimeProvider.System);
         Catalog.Open();
@@ -35,6 +35,7 @@ internal sealed class CoreFixture : IAsyncDisposable
         Engine = new Core.Query.DuckEngine(new() { SegmentsDirectory = World.SegmentDirectory, TempDirectory = Path.Combine(World.SpoolDirectory, "duckdb"), MemoryMegabytes = 512, Threads = 2 }, TimeProvider.System);
         Tails = new TailTables(Engine, Store, Catalog);
         Versions = new RecordVersions(World, Store);
+        Erasures = new Erasures(World, Store, Catalog, Writer, Tails, Engine, new SubjectKey(World), TimeProvider.System);
         Fold = new Fold(World, Store, Catalog, Writer, NullLogger<Fold>.Instance);
         Proofs = new ProofService(Catalog, Store, Sequencer);
     }
@@ -50,6 +51,7 @@ internal sealed class CoreFixture : IAsyncDisposable
     public Core.Query.DuckEngine Engine { get; }
     public TailTables Tails { get; }
     public RecordVersions Versions { get; }
+    public Erasures Erasures { get; }
 
     /// <summary>Rows of a dataset's field as a query sees them now, sorted.</summary>
     public async Task<List<string>> ReadAsync(Dataset dataset, string field, RecordSnapshot? snapshot = null)
@@ -72,6 +74,7 @@ internal sealed class CoreFixture : IAsyncDisposable
     public static async Task<CoreFixture> OpenAsync(string? directory = null)
     {
         var fixture = new CoreFixture(directory ?? Directory.CreateTempSubdirectory("gongzhi-test-").FullName, directory is null);
+        await fixture.Erasures.OpenAsync(TestContext.Current.CancellationToken);
         await fixture.Sequencer.OpenAsync(TestContext.Current.CancellationToken);
         return fixture;
     }
