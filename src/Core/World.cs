@@ -23,15 +23,33 @@ public sealed record World
     /// <summary>The ledger origin line; unique to the world, fixed at its first start.</summary>
     public required string LedgerOrigin { get; init; }
 
+    /// <summary>Bytes that contributions leave free on the disk, so that readings, small changes and the ledger can go on when it fills.</summary>
+    public long FreeBytesMin { get; init; }
+
+    /// <summary>Set by tests alone, for one world: is given the name and the action of each durable step, and may fail it before or after.</summary>
+    internal Action<string, Action>? Interposed { get; init; }
+
     public string DatabasePath => Path.Combine(DataDirectory, "node.db");
     public string SegmentDirectory => Path.Combine(DataDirectory, "segments");
     public string LedgerDirectory => Path.Combine(DataDirectory, "ledger");
     public string SpoolDirectory => Path.Combine(DataDirectory, "spool");
+
+    /// <summary>Where DuckDB puts what does not fit into memory while a query runs.</summary>
+    public string SpillDirectory => Path.Combine(SpoolDirectory, "duckdb");
     public string RejectDirectory => Path.Combine(DataDirectory, "rejects");
     public string KeyDirectory => Path.Combine(DataDirectory, "keys");
 
     /// <summary>Cookies ignore ports, so their names carry the world.</summary>
     public string CookieName(string purpose) => $"gz.{Name}.{purpose}";
+
+    /// <summary>Takes one step that has to be on the disk before the next may follow.</summary>
+    internal void Durably(string step, Action action)
+    {
+        if (Interposed is null)
+            action();
+        else
+            Interposed(step, action);
+    }
 
     /// <summary>Only the real world may send anything outside (e-mail, peers, alerts).</summary>
     public bool MayReachOut => Kind == WorldKind.Real;

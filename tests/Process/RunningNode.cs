@@ -1,4 +1,6 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Globalization;
 using System.Net.Http.Json;
 using System.Text.Json;
 
@@ -8,43 +10,86 @@ namespace Gongzhi.Tests.Process;
 internal sealed class RunningNode : IDisposable
 {
     private const string Secret = "a-long-client-secret";
+    private const int SaidMax = 200;
 
     private readonly System.Diagnostics.Process _process;
+    private readonly ConcurrentQueue<string> _said = new();
 
-    private RunningNode(System.Diagnostics.Process process, HttpClient http) => (_process, Http) = (process, http);
+    private RunningNode(System.Diagnostics.Process process) => _process = process;
 
-    public HttpClient Http { get; }
+    public HttpClient Http { get; } = new() { Timeout = TimeSpan.FromMinutes(30) };
 
-    public static async Task<RunningNode> StartAsync(string data)
+    public string Token { get; private set; } = "";
+
+    public int Id => _process.Id;
+
+    /// <summary>The last lines of its log.</summary>
+    public string Said => string.Join('\n', _said);
+
+    /// <param name="data">Its data directory.</param>
+    /// <param name="settings">Further settings by name, as the environment gives them.</param>
+    public static async Task<RunningNode> StartAsync(string data, params (string Name, string Value)[] settings)
     {
-        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true };
+        var node = Spawn(data, settings);
+        try
+        {
+            Assert.True(await node.ListeningAsync(), "The node did not start:\n" + node.Said);
+            await node.SignInAsync();
+            return node;
+        }
+        catch
+        {
+            node.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Waits until it listens; false when its output ended before.</summary>
+    public async Task<bool> ListeningAsync()
+    {
+        string? line;
+        while ((line = await _process.StandardOutput.ReadLineAsync()) is not null && !line.Contains("listening on ", StringComparison.Ordinal))
+        {
+        }
+        if (line is null)
+            return false;
+        // Read on, so that a full pipe never stops the node.
+        _ = _process.StandardOutput.ReadToEndAsync();
+        Http.BaseAddress = new Uri(line.Split("listening on ")[1].Split([' ', ','])[0]);
+        return true;
+    }
+
+    /// <summary>A start that may be refused, or is to be killed before it listens.</summary>
+    public static RunningNode Spawn(string data, params (string Name, string Value)[] settings)
+    {
+        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var argument in new[] { Path.Combine(AppContext.BaseDirectory, "gongzhi.dll"), "serve", "--data", data, "--urls", "http://127.0.0.1:0", "--bootstrap-client", "boot:" + Secret })
             start.ArgumentList.Add(argument);
         // A restart asks for a token at once, many times over.
         start.Environment["GONGZHI__TokensPerMinute"] = "0";
-        var process = System.Diagnostics.Process.Start(start)!;
-        try
+        foreach (var (name, value) in settings)
+            start.Environment["GONGZHI__" + name] = value;
+        var node = new RunningNode(System.Diagnostics.Process.Start(start)!);
+        node._process.ErrorDataReceived += (_, line) =>
         {
-            string? line;
-            while ((line = await process.StandardOutput.ReadLineAsync()) is not null && !line.Contains("listening on ", StringComparison.Ordinal))
-            {
-            }
-            Assert.True(line is not null, "The node did not start; what it said is above.");
-            // Read on, so that a full pipe never stops the node.
-            _ = process.StandardOutput.ReadToEndAsync();
-            var address = line!.Split("listening on ")[1].Split([' ', ','])[0];
-            var http = new HttpClient { BaseAddress = new Uri(address), Timeout = TimeSpan.FromMinutes(2) };
-            using var form = new FormUrlEncodedContent(new Dictionary<string, string> { ["grant_type"] = "client_credentials", ["client_id"] = "boot", ["client_secret"] = Secret });
-            using var response = await http.PostAsync("/connect/token", form);
-            var token = JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement.GetProperty("access_token").GetString();
-            http.DefaultRequestHeaders.Authorization = new("Bearer", token);
-            return new RunningNode(process, http);
-        }
-        catch
-        {
-            process.Kill();
-            throw;
-        }
+            if (line.Data is null)
+                return;
+            node._said.Enqueue(line.Data);
+            if (node._said.Count > SaidMax)
+                node._said.TryDequeue(out string? _);
+        };
+        node._process.BeginErrorReadLine();
+        return node;
+    }
+
+    public async Task SignInAsync()
+    {
+        using var form = new FormUrlEncodedContent(new Dictionary<string, string> { ["grant_type"] = "client_credentials", ["client_id"] = "boot", ["client_secret"] = Secret });
+        using var response = await Http.PostAsync("/connect/token", form);
+        var text = await response.Content.ReadAsStringAsync();
+        Assert.True(response.IsSuccessStatusCode, text + "\n" + Said);
+        Token = JsonDocument.Parse(text).RootElement.GetProperty("access_token").GetString()!;
+        Http.DefaultRequestHeaders.Authorization = new("Bearer", Token);
     }
 
     /// <summary>SIGKILL: nothing is flushed, closed or finished.</summary>
@@ -52,6 +97,33 @@ internal sealed class RunningNode : IDisposable
     {
         _process.Kill();
         _process.WaitForExit();
+    }
+
+    public bool HasExited => _process.HasExited;
+
+    /// <summary>Waits for its own end; answers the exit code.</summary>
+    public async Task<int> ExitAsync()
+    {
+        await _process.WaitForExitAsync();
+        return _process.ExitCode;
+    }
+
+    /// <summary>The most memory it ever had, in bytes, by the kernel's count.</summary>
+    public long PeakBytes() => long.Parse(
+        File.ReadLines($"/proc/{Id}/status").First(l => l.StartsWith("VmHWM:", StringComparison.Ordinal))["VmHWM:".Length..].Replace("kB", "", StringComparison.Ordinal).Trim(),
+        CultureInfo.InvariantCulture) * 1_024;
+
+    public async Task DefineAsync(string dataset, bool personal, params (string Name, string Type)[] fields)
+    {
+        using var put = await Http.PutAsJsonAsync("/api/v1/datasets/" + dataset, new
+        {
+            title = new { en = dataset },
+            owner = "node",
+            personal,
+            schema = new { fields = fields.Select(f => new { name = f.Name, type = f.Type }).ToArray() },
+        });
+        Assert.True(put.IsSuccessStatusCode, await put.Content.ReadAsStringAsync());
+        await PostAsync("/api/v1/grants", new { dataset, grantee = new { party = "client:boot" }, purposes = new[] { "check" }, fields = fields.ToDictionary(f => f.Name, _ => "plain") });
     }
 
     public async Task<JsonElement> PostAsync(string path, object body)
@@ -63,6 +135,29 @@ internal sealed class RunningNode : IDisposable
     }
 
     public async Task<JsonElement> GetAsync(string path) => JsonDocument.Parse(await Http.GetStringAsync(path)).RootElement;
+
+    /// <summary>Contributes a body; answers the status and what was said.</summary>
+    public async Task<(int Status, JsonElement Answer)> ContributeAsync(string dataset, HttpContent content, string? key = null, string query = "")
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"/api/v1/datasets/{dataset}/records{query}") { Content = content };
+        if (key is not null)
+            request.Headers.Add("Idempotency-Key", key);
+        using var response = await Http.SendAsync(request);
+        var text = await response.Content.ReadAsStringAsync();
+        Assert.True(text.StartsWith('{'), $"{(int)response.StatusCode} {text}");
+        return ((int)response.StatusCode, JsonDocument.Parse(text).RootElement);
+    }
+
+    /// <summary>The lines of a CSV answer, without its header.</summary>
+    public async Task<string[][]> QueryAsync(object question)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/api/v1/query") { Content = JsonContent.Create(question) };
+        request.Headers.Accept.ParseAdd("text/csv");
+        using var response = await Http.SendAsync(request);
+        var text = await response.Content.ReadAsStringAsync();
+        Assert.True(response.IsSuccessStatusCode, $"{(int)response.StatusCode} {text}\n{Said}");
+        return [.. text.Split("\r\n", StringSplitOptions.RemoveEmptyEntries).Skip(1).Select(line => line.Split(',').Select(c => c.Trim('"')).ToArray())];
+    }
 
     public void Dispose()
     {

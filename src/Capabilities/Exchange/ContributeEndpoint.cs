@@ -38,7 +38,7 @@ internal static class ContributeEndpoint
         try
         {
             source = await CellSources.OpenAsync(body, http.Request.ContentType, null, RowReader.ColumnsOf(dataset), world.SpoolDirectory,
-                new SourceOptions { CollectFaults = contributionMode == IntakeMode.Partial }, cancel).ConfigureAwait(false);
+                new SourceOptions { CollectFaults = contributionMode == IntakeMode.Partial, FreeBytesMin = world.FreeBytesMin }, cancel).ConfigureAwait(false);
         }
         catch (SourceFormatException e)
         {

@@ -12,7 +12,8 @@ public static class HostProblems
 {
     public static readonly Problem Internal = new("internal", 500, "Something went wrong on our side; it has been recorded.");
     public static readonly Problem StoreUnavailable = new("store.unavailable", 503, "The store cannot take changes at the moment; nothing was kept. Try again shortly.");
-    public static readonly Problem NodeStopped = new("node.stopped", 503, "The node has stopped taking changes until an operator restarts it.");
+    public static readonly Problem StorageFull = Core.Storage.StorageFull.Problem;
+    public static readonly Problem NodeStopped = new("node.stopped", 503, "The node has stopped taking changes until an operator restarts it. A change on its way just then may have been kept: repeat it with the same idempotency key.");
     public static readonly Problem Timeout = new("request.timeout", 503, "The request took longer than allowed and was ended. Try again, or ask for less.");
     public static readonly Problem SlowBody = new("request.slow", 408, "The body of the request came too slowly.");
     public static readonly Problem Malformed = new("request.malformed", 400, "The request cannot be read: its body or a parameter is not in the expected form.");
@@ -36,7 +37,7 @@ public static class HostProblems
 
     public static IReadOnlyList<Problem> All { get; } =
     [
-        Internal, StoreUnavailable, NodeStopped, Timeout, SlowBody, Malformed, TooLarge, MediaType, NotAcceptable, Method, Unknown,
+        Internal, StoreUnavailable, StorageFull, NodeStopped, Timeout, SlowBody, Malformed, TooLarge, MediaType, NotAcceptable, Method, Unknown,
         SignInNeeded, Denied, CrossSite, Antiforgery, RateLimited, SignInFailed, Locked, CodeWrong, PasswordRefused, PasskeyFailed,
         SetupClosed, ConsentNeeded,
     ];
@@ -54,6 +55,7 @@ public static class HostProblems
         415 => MediaType,
         429 => RateLimited,
         503 => StoreUnavailable,
+        507 => StorageFull,
         >= 500 => Internal,
         _ => Malformed with { Status = status },
     };
@@ -97,8 +99,8 @@ public static class ProblemWriting
         var (title, detail) = Translate(problem, CultureInfo.CurrentUICulture);
         var reference = Activity.Current?.TraceId.ToString() ?? http.TraceIdentifier;
         var response = http.Response;
-        if (problem.Status is 503 or 429 && response.Headers.RetryAfter.Count == 0)
-            response.Headers.RetryAfter = problem.Code == HostProblems.NodeStopped.Code ? "60" : "2";
+        if (problem.Status is 503 or 507 or 429 && response.Headers.RetryAfter.Count == 0)
+            response.Headers.RetryAfter = problem.Code == HostProblems.NodeStopped.Code || problem.Status == 507 ? "60" : "2";
         if (!IsMachine(http.Request) && http.RequestServices.GetService<ProblemPage>() is { } page
             && await page(http, problem, detail, reference).ConfigureAwait(false))
             return;

@@ -73,6 +73,8 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             if (_store.FindRequest(RequestKey(contribution)) is { } earlier)
                 return await RepeatAsync(contribution, earlier, cancel).ConfigureAwait(false);
         }
+        if (StorageFull.Reached(_world))
+            return StorageFull.Problem;
         var reader = RowReader.For(contribution.Dataset, contribution.Source.Header, rules);
         if (!reader.Ok)
             return reader.Problem;
@@ -92,6 +94,10 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         {
             // Another correction came between our look and the commit.
             return Corrections.NotCurrent(contribution.Dataset, e.Record, _versions);
+        }
+        catch (Exception e) when (StorageFull.Is(e) && e is not WriterStoppedException)
+        {
+            return StorageFull.Problem;
         }
         catch (DuplicateRequestException)
         {
@@ -132,6 +138,8 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         private RejectsFile? _rejects;
         private long _writerRows, _rows, _rejectedRows, _errorCount;
         private bool _refused;
+        // Files that a commit may have listed are the next start's to judge.
+        private bool _mayBeListed;
 
         public async Task<Result<IntakeReceipt>> ExecuteAsync(CancellationToken cancel)
         {
@@ -189,6 +197,10 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         {
             _writer?.Dispose();
             _rejects?.Dispose();
+            if (_mayBeListed)
+                return;
+            SegmentWriter.Discard(_segments);
+            _rejects?.Discard();
         }
 
         private sealed record Checked(CellChunk Chunk, RowColumns Rows, List<RowError> Errors);
@@ -228,6 +240,8 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 _refused = true;
                 return;
             }
+            if (_errorCount > RejectsFile.ErrorsMax)
+                throw new SourceFormatException("records.tooManyErrors", $"More than {RejectsFile.ErrorsMax} values are not valid; this file does not fit the dataset.");
             _rejects ??= RejectsFile.Create(intake._world, _batch);
             _rejects.Write(chunk.Errors);
         }
@@ -249,7 +263,9 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             _leaves.Enqueue(Task.Run(() => Hash(chunk.Rows, encoder)));
             if (_writer is not null && _writerRows >= SegmentRowsMax)
                 await CloseSegmentAsync().ConfigureAwait(false);
-            _writer ??= new SegmentWriter(_dataset, intake._world.SegmentDirectory);
+            if (StorageFull.Reached(intake._world))
+                throw StorageFull.Exception();
+            _writer ??= new SegmentWriter(_dataset, intake._world);
             _writerRows += chunk.Rows.Rows;
             // The writer gives the chunk's memory back when it flushes; hashing must have read it by then.
             if (_writer.WouldFlush(chunk.Rows))
@@ -308,10 +324,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         private async Task<Result<IntakeReceipt>> CommitAsync(byte[] tree, Func<Batch, Task> commit, CancellationToken cancel)
         {
             if (_corrections.Check() is { } refusal)
-            {
-                DropSegments();
                 return refusal;
-            }
             _rejects?.Finish();
             var batch = new Batch
             {
@@ -330,23 +343,17 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 RequestDigest = contribution.IdempotencyKey is null ? null : await RequestDigestAsync(contribution, cancel).ConfigureAwait(false),
                 Source = contribution.Origin,
             };
+            _mayBeListed = true;
             try
             {
                 await commit(batch).ConfigureAwait(false);
             }
-            catch (Exception e) when (e is NotCurrentException or DuplicateRequestException)
+            catch (Exception e) when (e is not WriterStoppedException)
             {
-                DropSegments();
+                _mayBeListed = false;
                 throw;
             }
             return new IntakeReceipt(batch, _errors, _errorCount, Repeated: false);
-        }
-
-        /// <summary>Files of a refused contribution mean nothing, but they are somebody's data: they go at once and not with the next start.</summary>
-        private void DropSegments()
-        {
-            foreach (var segment in _segments)
-                File.Delete(segment.Path);
         }
 
         private Problem Refusal()

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Gongzhi.Core.Storage;
 
 namespace Gongzhi.Core.Intake;
 
@@ -9,13 +10,18 @@ namespace Gongzhi.Core.Intake;
 /// </summary>
 public sealed class RejectsFile : IDisposable
 {
+    /// <summary>Errors listed for one contribution: its file is about 100 MB then, and a short bad row must not cost ten times its bytes on the disk.</summary>
+    public const int ErrorsMax = 1_000_000;
+
+    private readonly World _world;
     private readonly string _temporary;
     private readonly string _final;
     private readonly StreamWriter _writer;
     private bool _finished;
 
-    private RejectsFile(string final)
+    private RejectsFile(World world, string final)
     {
+        _world = world;
         _final = final;
         _temporary = final + ".tmp";
         _writer = new StreamWriter(_temporary, append: false, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false)) { NewLine = "\r\n" };
@@ -25,7 +31,7 @@ public sealed class RejectsFile : IDisposable
     public static RejectsFile Create(World world, Guid receipt)
     {
         Directory.CreateDirectory(world.RejectDirectory);
-        return new RejectsFile(PathOf(world, receipt));
+        return new RejectsFile(world, PathOf(world, receipt));
     }
 
     public static string PathOf(World world, Guid receipt) => Path.Combine(world.RejectDirectory, $"{receipt:D}.csv");
@@ -38,19 +44,33 @@ public sealed class RejectsFile : IDisposable
 
     public void Finish()
     {
-        _writer.Flush();
-        ((FileStream)_writer.BaseStream).Flush(flushToDisk: true);
+        _world.Durably("flush rejects", () =>
+        {
+            _writer.Flush();
+            ((FileStream)_writer.BaseStream).Flush(flushToDisk: true);
+        });
         _writer.Dispose();
-        File.Move(_temporary, _final, overwrite: true);
+        DurableFile.Publish(_world, _temporary, _final);
         _finished = true;
     }
+
+    /// <summary>Removes the finished file again, when its batch was surely not kept.</summary>
+    public void Discard() => File.Delete(_final);
 
     public void Dispose()
     {
         if (_finished)
             return;
-        _writer.Dispose();
+        try
+        {
+            _writer.Dispose();
+        }
+        catch (IOException)
+        {
+            // It writes what it still holds, into a file that is given up.
+        }
         File.Delete(_temporary);
+        File.Delete(_final);
     }
 
     private static string Quote(string text) =>

@@ -95,6 +95,7 @@ public sealed class RowReader
     /// </summary>
     public RowColumns Read(CellChunk chunk, long received, List<RowError> errors)
     {
+        chunk.Complete();
         var rows = new RowColumns(_dataset, chunk.Rows) { Text = chunk.Text, Rows = chunk.Rows };
         var scratch = new Scratch(chunk, rows, _zone);
         var hasNul = chunk.Text.AsSpan(0, chunk.TextLength).Contains((byte)0);

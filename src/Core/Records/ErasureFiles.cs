@@ -80,16 +80,18 @@ internal sealed class ErasureFiles(World world, RecordStore store, Catalog.Catal
         }
         catch
         {
-            foreach (var one in rewritten.Where(r => r.Fresh is not null))
-                File.Delete(one.Fresh!.Path);
+            Discard(rewritten);
             throw;
         }
     }
 
+    /// <summary>Takes back new files that nothing names.</summary>
+    public static void Discard(IEnumerable<RewrittenSegment> rewritten) => SegmentWriter.Discard(rewritten.Select(r => r.Fresh).OfType<Segment>());
+
     private Segment? Rewrite(Dataset definition, Segment old, HashSet<ReplacedRow> gone, List<ErasedRow> rows)
     {
         using var reader = new SegmentReader(definition, old);
-        using var writer = new SegmentWriter(definition, world.SegmentDirectory);
+        using var writer = new SegmentWriter(definition, world);
         var encoders = new Dictionary<Guid, RowEncoder>();
         var kept = false;
         for (var g = 0; g < reader.RowGroups; g++)

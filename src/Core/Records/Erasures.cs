@@ -53,7 +53,16 @@ public sealed class Erasures(World world, RecordStore store, Catalog.Catalog cat
             var (erased, segments) = _files.Prepare(dataset, open, cancel);
             var now = clock.GetUtcNow();
             var id = Guid.CreateVersion7(now);
-            await writer.RunAsync(scope => Swap(scope, id, now, request, asked, erased, segments), cancel).ConfigureAwait(false);
+            try
+            {
+                await writer.RunAsync(scope => Swap(scope, id, now, request, asked, erased, segments), cancel).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is not WriterStoppedException)
+            {
+                // The swap was not kept; after a stopped writer only the next start knows.
+                ErasureFiles.Discard(segments);
+                throw;
+            }
             await FinishAsync(id, dataset.Number, cancel).ConfigureAwait(false);
             return new Erasure(id, dataset.Id, request.Author, now, request.Reason, erased.Count, Repeated: false);
         }
@@ -231,9 +240,12 @@ public sealed class Erasures(World world, RecordStore store, Catalog.Catalog cat
         // Told anew, since a failure right behind the commit may have kept the readers from hearing of it.
         var sequence = await writer.RunAsync(scope => store.Resync(scope, dataset), cancel).ConfigureAwait(false);
         await tails.ForgetAsync(dataset, sequence, cancel).ConfigureAwait(false);
-        foreach (var name in Discarded(id))
-            File.Delete(Path.Combine(world.SegmentDirectory, name + ".parquet"));
-        DurableFile.FlushDirectory(world.SegmentDirectory);
+        world.Durably("erase", () =>
+        {
+            foreach (var name in Discarded(id))
+                File.Delete(Path.Combine(world.SegmentDirectory, name + ".parquet"));
+            DurableFile.FlushDirectory(world.SegmentDirectory);
+        });
         await NodeDatabase.TruncateJournalAsync(world, cancel).ConfigureAwait(false);
         await writer.RunAsync(scope =>
         {

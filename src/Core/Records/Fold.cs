@@ -54,15 +54,24 @@ public sealed class Fold : IAsyncDisposable
         if (tail.Count == 0)
             return 0;
         var segments = new List<(Segment Segment, List<TailRow> Rows)>();
-        foreach (var version in tail.GroupBy(r => RowDecoder.SchemaVersion(r.Row)))
+        try
         {
-            var written = _catalog.Find(dataset.Id, version.Key) ?? throw new InvalidDataException($"Version {version.Key} of {dataset.Id} is not known.");
-            List<TailRow> rows = [.. version];
-            using var writer = new SegmentWriter(written, _world.SegmentDirectory);
-            writer.Add(RowDecoder.Decode(written, rows));
-            segments.Add((writer.Finish(), rows));
+            foreach (var version in tail.GroupBy(r => RowDecoder.SchemaVersion(r.Row)))
+            {
+                var written = _catalog.Find(dataset.Id, version.Key) ?? throw new InvalidDataException($"Version {version.Key} of {dataset.Id} is not known.");
+                List<TailRow> rows = [.. version];
+                using var writer = new SegmentWriter(written, _world);
+                writer.Add(RowDecoder.Decode(written, rows));
+                segments.Add((writer.Finish(), rows));
+            }
+            await _writer.RunAsync(scope => Swap(scope, dataset.Number, segments), cancel).ConfigureAwait(false);
         }
-        await _writer.RunAsync(scope => Swap(scope, dataset.Number, segments), cancel).ConfigureAwait(false);
+        catch (Exception e) when (e is not WriterStoppedException)
+        {
+            // The swap was not kept, so nothing names these files; after a stopped writer only the next start knows.
+            SegmentWriter.Discard(segments.Select(s => s.Segment));
+            throw;
+        }
         return tail.Count;
     }
 

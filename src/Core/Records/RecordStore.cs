@@ -75,11 +75,10 @@ public sealed class RecordStore(World world, NodeWriter writer)
             while (reader.Read())
                 _manifests[reader.GetInt64(0)] = Manifest(reader.GetInt64(0)) with { Sequence = reader.GetInt64(1) };
         }
-        foreach (var path in Directory.EnumerateFiles(world.SegmentDirectory))
-        {
-            if (!listed.Contains(Path.GetFileName(path)))
-                File.Delete(path);
-        }
+        DurableFile.Sweep(world.SegmentDirectory, listed.Contains);
+        DurableFile.Sweep(world.RejectDirectory, name => Guid.TryParse(Path.GetFileNameWithoutExtension(name), out var batch) && name.EndsWith(".csv", StringComparison.Ordinal) && FindBatch(batch) is not null);
+        DurableFile.Sweep(world.SpoolDirectory, _ => false);
+        DurableFile.Sweep(world.SpillDirectory, _ => false);
         foreach (var name in listed)
         {
             if (!File.Exists(Path.Combine(world.SegmentDirectory, name)))

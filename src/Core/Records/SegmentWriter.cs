@@ -16,7 +16,7 @@ public sealed class SegmentWriter : IDisposable
     public const int RowGroupRows = 131_072;
 
     private readonly Dataset _dataset;
-    private readonly string _directory;
+    private readonly World _world;
     private readonly string _temporary;
     private readonly ParquetFileWriter _file;
     private readonly List<RowColumns> _group = [];
@@ -25,17 +25,25 @@ public sealed class SegmentWriter : IDisposable
     private long _rows;
     private long _timeMin = long.MaxValue, _timeMax = long.MinValue;
     private byte[]? _placeMin, _placeMax;
-    private bool _closed;
+    private bool _finished;
 
-    public SegmentWriter(Dataset dataset, string directory)
+    public SegmentWriter(Dataset dataset, World world)
     {
         _dataset = dataset;
-        _directory = directory;
-        Directory.CreateDirectory(directory);
-        _temporary = Path.Combine(directory, $"{Path.GetRandomFileName()}.tmp");
+        _world = world;
+        Directory.CreateDirectory(world.SegmentDirectory);
+        _temporary = Path.Combine(world.SegmentDirectory, $"{Path.GetRandomFileName()}.tmp");
         using var properties = Properties(dataset);
         using var schema = Schema(dataset);
-        _file = new ParquetFileWriter(_temporary, schema, properties);
+        try
+        {
+            _file = new ParquetFileWriter(_temporary, schema, properties);
+        }
+        catch
+        {
+            File.Delete(_temporary);
+            throw;
+        }
     }
 
     /// <summary>Adds a run of rows; <paramref name="release"/> is called once its memory is no longer needed.</summary>
@@ -57,8 +65,7 @@ public sealed class SegmentWriter : IDisposable
     public Segment Finish()
     {
         Flush();
-        _file.Close();
-        _closed = true;
+        _world.Durably("close segment", _file.Close);
         _file.Dispose();
         string name;
         long bytes;
@@ -66,10 +73,20 @@ public sealed class SegmentWriter : IDisposable
         {
             name = Convert.ToHexStringLower(SHA256.HashData(stream));
             bytes = stream.Length;
-            stream.Flush(flushToDisk: true);
+            _world.Durably("flush segment", () => stream.Flush(flushToDisk: true));
         }
-        var path = Path.Combine(_directory, name + ".parquet");
-        DurableFile.Publish(_temporary, path);
+        var path = Path.Combine(_world.SegmentDirectory, name + ".parquet");
+        try
+        {
+            DurableFile.Publish(_world, _temporary, path);
+        }
+        catch
+        {
+            // Not listed by anyone yet: a name without its flushed directory is no promise.
+            File.Delete(path);
+            throw;
+        }
+        _finished = true;
         return new Segment
         {
             Number = 0,
@@ -89,10 +106,24 @@ public sealed class SegmentWriter : IDisposable
         foreach (var release in _release)
             release();
         _release.Clear();
-        if (_closed)
+        if (_finished)
             return;
-        _file.Dispose();
+        try
+        {
+            _file.Dispose();
+        }
+        catch (ParquetException)
+        {
+            // It writes its footer even now; on a full disk that fails, which no longer matters.
+        }
         File.Delete(_temporary);
+    }
+
+    /// <summary>Removes finished files that no list names, after what should have listed them was surely not kept.</summary>
+    public static void Discard(IEnumerable<Segment> segments)
+    {
+        foreach (var segment in segments)
+            File.Delete(segment.Path);
     }
 
     private void Flush()

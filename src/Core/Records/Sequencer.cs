@@ -35,6 +35,9 @@ public sealed class Sequencer : IAsyncDisposable
         writer.Committed += Wake;
     }
 
+    /// <summary>Set by tests alone, to fail the writing of tiles; otherwise the world's directory.</summary>
+    internal ITileStore? Tiles { get; init; }
+
     /// <summary>The log; open after <see cref="OpenAsync"/>.</summary>
     public TileLog Log => _tiles ?? throw new InvalidOperationException("The log is not open.");
 
@@ -43,7 +46,7 @@ public sealed class Sequencer : IAsyncDisposable
     public async Task OpenAsync(CancellationToken cancel = default)
     {
         _signer = LoadKey();
-        _tiles = await TileLog.OpenAsync(_signer, new SqlTreeState(_world, _writer), new FileTileStore(_world.LedgerDirectory), cancel: cancel).ConfigureAwait(false);
+        _tiles = await TileLog.OpenAsync(_signer, new SqlTreeState(_world, _writer), Tiles ?? new FileTileStore(_world.LedgerDirectory), cancel: cancel).ConfigureAwait(false);
         _loop = Task.Run(RunAsync, CancellationToken.None);
         Wake();
     }
@@ -78,14 +81,19 @@ public sealed class Sequencer : IAsyncDisposable
 
     private async Task RunAsync()
     {
+        List<PendingEntry>? unfinished = null;
         while (!_stop.IsCancellationRequested)
         {
             try
             {
                 await _wake.Reader.ReadAsync(_stop.Token).ConfigureAwait(false);
-                while (ReadWaiting() is { Count: > 0 } entries)
+                while ((unfinished ?? ReadWaiting()) is { Count: > 0 } entries)
                 {
+                    // A step that fails after its compare-and-set leaves entries with an index and no checkpoint, which nobody would find waiting. The
+                    // same ids again complete it, and answer whoever waits for them.
+                    unfinished = entries;
                     var results = await Log.AppendAsync(entries, _stop.Token).ConfigureAwait(false);
+                    unfinished = null;
                     for (var i = 0; i < results.Count; i++)
                     {
                         if (_waiting.TryRemove(entries[i].Id, out var waiter))
@@ -143,9 +151,9 @@ public sealed class Sequencer : IAsyncDisposable
             using (var file = new FileStream(temporary, options))
             {
                 file.Write(System.Text.Encoding.UTF8.GetBytes(made.ExportPrivateKey() + "\n"));
-                file.Flush(flushToDisk: true);
+                _world.Durably("flush key", () => file.Flush(flushToDisk: true));
             }
-            Core.Storage.DurableFile.Publish(temporary, path);
+            Core.Storage.DurableFile.Publish(_world, temporary, path);
         }
         return NoteSigner.TryParse(File.ReadAllText(path).Trim(), out var signer)
             ? signer

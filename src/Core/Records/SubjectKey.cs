@@ -27,7 +27,7 @@ public sealed class SubjectKey
                 file.Write(Encoding.ASCII.GetBytes(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32))));
                 file.Flush(flushToDisk: true);
             }
-            DurableFile.Publish(temporary, path);
+            DurableFile.Publish(world, temporary, path);
         }
         var text = File.ReadAllText(path).Trim();
         _key = text.Length == 64 ? Convert.FromHexString(text) : throw new InvalidDataException($"The key {path} cannot be read. Restore it from a backup.");

@@ -6,18 +6,23 @@ namespace Gongzhi.Core.Storage;
 /// <summary>Making files outlast a power cut: the content, then the name, then the directory that holds the name.</summary>
 public static partial class DurableFile
 {
-    /// <summary>Flushes the file's content to the disk.</summary>
-    public static void FlushContent(string path)
+    /// <summary>Gives a flushed file its final name and makes the name durable. An existing file of that name has the same content, since names are hashes.</summary>
+    public static void Publish(World world, string temporary, string final)
     {
-        using var handle = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
-        RandomAccess.FlushToDisk(handle);
+        world.Durably("rename", () => File.Move(temporary, final, overwrite: true));
+        world.Durably("flush directory", () => FlushDirectory(Path.GetDirectoryName(final)!));
     }
 
-    /// <summary>Gives a flushed file its final name and makes the name durable. An existing file of that name has the same content, since names are hashes.</summary>
-    public static void Publish(string temporary, string final)
+    /// <summary>Removes the files of a directory, but not of those below it, that <paramref name="kept"/> does not answer for: what a crash left.</summary>
+    public static void Sweep(string directory, Func<string, bool> kept)
     {
-        File.Move(temporary, final, overwrite: true);
-        FlushDirectory(Path.GetDirectoryName(final)!);
+        if (!Directory.Exists(directory))
+            return;
+        foreach (var path in Directory.EnumerateFiles(directory))
+        {
+            if (!kept(Path.GetFileName(path)))
+                File.Delete(path);
+        }
     }
 
     /// <summary>A rename is durable only after its directory is flushed; Windows flushes the entry with the file.</summary>

@@ -79,8 +79,10 @@ public static class NodeDatabase
         Execute(connection, transaction, Audit.AuditSchema.For(db.Model));
         foreach (var schema in hotSchemas)
             Execute(connection, transaction, schema.Sql);
-        Execute(connection, transaction, $"PRAGMA user_version={SchemaVersion}");
-        transaction.Commit();
+        // Nothing is written when nothing is missing, so that a node starts on a full disk.
+        if (found != SchemaVersion)
+            Execute(connection, transaction, $"PRAGMA user_version={SchemaVersion}");
+        world.Durably("commit schema", transaction.Commit);
     }
 
     /// <summary>Raised with each change of the schema; the change itself goes into <see cref="Prepare"/>.</summary>

@@ -21,6 +21,7 @@ public sealed class NodeWriter : IAsyncDisposable
     private readonly Channel<Work> _queue = Channel.CreateBounded<Work>(new BoundedChannelOptions(QueueMax) { SingleReader = true });
     private readonly Func<NodeDb> _openContext;
     private readonly ILogger<NodeWriter> _log;
+    private readonly World _world;
     private readonly string _connectionString;
     private readonly Task _loop;
     private Exception? _broken;
@@ -29,6 +30,7 @@ public sealed class NodeWriter : IAsyncDisposable
     {
         _openContext = openContext;
         _log = log;
+        _world = world;
         _connectionString = NodeDatabase.ConnectionString(world);
         _loop = Task.Run(RunAsync);
     }
@@ -38,6 +40,9 @@ public sealed class NodeWriter : IAsyncDisposable
 
     /// <summary>Set once a commit's outcome became unknown; the node must be restarted, nothing is accepted until then.</summary>
     public Exception? Broken => _broken;
+
+    /// <summary>Why the last group could not be committed; null once one was again.</summary>
+    public Exception? Refusing { get; private set; }
 
     /// <summary>Runs <paramref name="work"/> inside the next group transaction and completes after it is durable.</summary>
     /// <remarks>The work must not touch anything but the connection: it runs on the writer's thread and holds up everyone.</remarks>
@@ -96,10 +101,10 @@ public sealed class NodeWriter : IAsyncDisposable
                     connection ??= NodeDatabase.OpenConnection(_connectionString);
                     RunGroup(connection, group);
                 }
-                catch (Exception e)
+                catch (Exception e) when (e is not WriterStoppedException)
                 {
-                    // The transaction never began or COMMIT itself failed. SQLite rolls back a failed commit, so nothing was kept and
-                    // everyone in the group is told to try again; the connection is not trusted further.
+                    // Nothing was kept: everyone in the group is told to try again, and the connection is not trusted further.
+                    Refusing = e;
                     _log.LogError(e, "A group of {Count} changes could not be committed; nothing of it was kept", group.Count);
                     foreach (var work in group)
                         work.Fail(new StoreUnavailableException(e));
@@ -116,8 +121,9 @@ public sealed class NodeWriter : IAsyncDisposable
         }
         catch (Exception e)
         {
+            e = e is WriterStoppedException ? e.InnerException! : e;
             _broken = e;
-            _queue.Writer.TryComplete(e);
+            _queue.Writer.TryComplete();
             _log.LogCritical(e, "The writer stopped");
         }
         finally
@@ -150,12 +156,43 @@ public sealed class NodeWriter : IAsyncDisposable
                 work.Refuse(e);
             }
         }
-        transaction.Commit();
-        scope.Committed();
+        Commit(transaction, group);
+        try
+        {
+            scope.Committed();
+            Refusing = null;
+        }
+        catch (Exception e)
+        {
+            // What is durable is told so, but memory no longer shows it: only a restart reads it again.
+            foreach (var work in group)
+                work.Complete();
+            throw new WriterStoppedException(e);
+        }
         foreach (var work in group)
             work.Complete();
         Committed?.Invoke();
     }
+
+    private void Commit(SqliteTransaction transaction, List<Work> group)
+    {
+        try
+        {
+            _world.Durably("commit", transaction.Commit);
+        }
+        catch (Exception e) when (!KeptNothing(e))
+        {
+            // After a failed flush the transaction may be on the disk or not, and asking again proves nothing: the next start finds out. Nobody
+            // is told "nothing was kept", and nothing is built on either answer.
+            var stopped = new WriterStoppedException(e);
+            foreach (var work in group)
+                work.Fail(stopped);
+            throw stopped;
+        }
+    }
+
+    /// <summary>No room, busy or locked: SQLite gave up before the frame that makes a transaction count was written.</summary>
+    private static bool KeptNothing(Exception e) => e is SqliteException { SqliteErrorCode: 5 or 6 or 13 };
 
     private abstract class Work
     {
@@ -223,5 +260,5 @@ public sealed class WriteScope(SqliteConnection connection, SqliteTransaction tr
 public sealed class StoreUnavailableException(Exception inner)
     : Exception("The store cannot take changes at the moment; nothing was kept.", inner);
 
-/// <summary>The writer has stopped after a broken invariant; only a restart, with its checks, goes on.</summary>
-public sealed class WriterStoppedException(Exception inner) : Exception("The node has stopped writing and must be restarted.", inner);
+/// <summary>The writer has stopped: a commit's outcome is unknown, or an invariant broke. Only a restart, with its checks, goes on.</summary>
+public sealed class WriterStoppedException(Exception inner) : Exception("The node has stopped writing and must be restarted; a change on its way then may have been kept or not.", inner);

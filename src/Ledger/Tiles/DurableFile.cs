@@ -15,22 +15,32 @@ internal static partial class DurableFile
     public static void Write(string temporary, IReadOnlyList<(string Path, ReadOnlyMemory<byte> Content)> files)
     {
         CreateDirectory(temporary);
-        var names = new string[files.Count];
-        for (var i = 0; i < files.Count; i++)
+        var names = new string?[files.Count];
+        try
         {
-            CreateDirectory(Path.GetDirectoryName(files[i].Path)!);
-            names[i] = Path.Combine(temporary, Convert.ToHexStringLower(System.Security.Cryptography.RandomNumberGenerator.GetBytes(12)));
-            using var handle = File.OpenHandle(names[i], FileMode.CreateNew, FileAccess.Write);
-            RandomAccess.Write(handle, files[i].Content.Span, 0);
-            RandomAccess.FlushToDisk(handle);
+            for (var i = 0; i < files.Count; i++)
+            {
+                CreateDirectory(Path.GetDirectoryName(files[i].Path)!);
+                var name = names[i] = Path.Combine(temporary, Convert.ToHexStringLower(System.Security.Cryptography.RandomNumberGenerator.GetBytes(12)));
+                using var handle = File.OpenHandle(name, FileMode.CreateNew, FileAccess.Write);
+                RandomAccess.Write(handle, files[i].Content.Span, 0);
+                RandomAccess.FlushToDisk(handle);
+            }
+            var directories = new HashSet<string>(StringComparer.Ordinal);
+            for (var i = 0; i < files.Count; i++)
+            {
+                File.Move(names[i]!, files[i].Path, overwrite: true);
+                names[i] = null;
+                directories.Add(Path.GetDirectoryName(files[i].Path)!);
+            }
+            foreach (var directory in directories) FlushDirectory(directory);
         }
-        var directories = new HashSet<string>(StringComparer.Ordinal);
-        for (var i = 0; i < files.Count; i++)
+        catch
         {
-            File.Move(names[i], files[i].Path, overwrite: true);
-            directories.Add(Path.GetDirectoryName(files[i].Path)!);
+            // A log that tries again every second on a full disk must not fill it further.
+            foreach (var name in names) if (name is not null) File.Delete(name);
+            throw;
         }
-        foreach (var directory in directories) FlushDirectory(directory);
     }
 
     /// <summary>

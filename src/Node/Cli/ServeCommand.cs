@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Gongzhi.Core.Storage;
 using Gongzhi.Node.Hosting;
 
 namespace Gongzhi.Node.Cli;
@@ -70,6 +71,11 @@ internal static class ServeCommand
         {
             await Console.Error.WriteLineAsync(e.Message).ConfigureAwait(false);
             return ExitCode.Refused;
+        }
+        catch (Exception e) when (StorageFull.Is(e))
+        {
+            await Console.Error.WriteLineAsync("The disk of the data directory is full; the node cannot start until there is room.").ConfigureAwait(false);
+            return ExitCode.Unavailable;
         }
         catch (IOException e)
         {

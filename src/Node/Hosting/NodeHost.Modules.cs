@@ -67,7 +67,7 @@ public static partial class NodeHost
         services.AddSingleton<IHotSchema, AccessSchema>();
         services.AddSingleton<AccessLog>();
         services.AddSingleton(provider => new DuckEngine(
-            new DuckEngineOptions { SegmentsDirectory = world.SegmentDirectory, TempDirectory = Path.Combine(world.SpoolDirectory, "duckdb") },
+            new DuckEngineOptions { SegmentsDirectory = world.SegmentDirectory, TempDirectory = world.SpillDirectory },
             provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<TailTables>();
         // A cursor outlives neither the process nor the snapshot it was made from, so its key need not either.

@@ -53,6 +53,10 @@ public sealed record NodeOptions
     [Range(1_024, 1L << 40)]
     public long UploadBytesMax { get; init; } = 10L << 30;
 
+    /// <summary>Bytes of disk that contributions leave free: below, they are refused, while readings, small changes and the ledger go on. 0: no such reserve.</summary>
+    [Range(0, 1L << 50)]
+    public long FreeBytesMin { get; init; } = 256L << 20;
+
     /// <summary>Longest time an ordinary request may take, in seconds.</summary>
     [Range(1, 3_600)]
     public int RequestSecondsMax { get; init; } = 60;

@@ -34,7 +34,7 @@ internal static class Observation
         // Standard output belongs to what the program answers; the log goes to the other one.
         builder.Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
 
-        builder.Services.AddHealthChecks().AddCheck<StoreHealth>("store");
+        builder.Services.AddHealthChecks().AddCheck<StoreHealth>("store").AddCheck<SpaceHealth>("space");
         var telemetry = builder.Services.AddOpenTelemetry()
             .ConfigureResource(r => r.AddService("gongzhi", serviceInstanceId: world.Name))
             .WithMetrics(m =>
@@ -80,9 +80,17 @@ internal static class Observation
 
     private static Task WriteHealth(HttpContext http, HealthReport report) => http.Response.WriteAsJsonAsync(new
     {
-        status = report.Status == HealthStatus.Healthy ? "ok" : "unavailable",
-        checks = report.Entries.ToDictionary(e => e.Key, e => e.Value.Status == HealthStatus.Healthy ? "ok" : "unavailable"),
+        status = Word(report.Status),
+        checks = report.Entries.ToDictionary(e => e.Key, e => Word(e.Value.Status)),
+        why = report.Entries.Where(e => e.Value.Status != HealthStatus.Healthy).ToDictionary(e => e.Key, e => e.Value.Description),
     }, http.RequestAborted);
+
+    private static string Word(HealthStatus status) => status switch
+    {
+        HealthStatus.Healthy => "ok",
+        HealthStatus.Degraded => "degraded",
+        _ => "unavailable",
+    };
 }
 
 /// <summary>The writer takes changes and the database opens.</summary>
@@ -100,4 +108,14 @@ internal sealed class StoreHealth(NodeWriter writer, IDbContextFactory<NodeDb> d
                 : HealthCheckResult.Unhealthy("The database does not open.");
         }
     }
+}
+
+/// <summary>Room on the disk: without it the node still answers, so it stays in service and says what it refuses.</summary>
+internal sealed class SpaceHealth(Core.World world, NodeWriter writer) : IHealthCheck
+{
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+        Task.FromResult(
+            StorageFull.Is(writer.Refusing) && (world.FreeBytesMin == 0 || StorageFull.Reached(world)) ? HealthCheckResult.Degraded("The disk is full: no change can be kept and no data read until there is room.")
+            : StorageFull.Reached(world) ? HealthCheckResult.Degraded("The disk is nearly full: contributions are refused until there is room.")
+            : HealthCheckResult.Healthy());
 }

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using Gongzhi.Core;
+using Gongzhi.Core.Storage;
 
 namespace Gongzhi.Node.Hosting;
 
@@ -65,7 +66,7 @@ public sealed class WorldDirectory : IDisposable
     }
 
     private static World Make(NodeOptions options, string root, string origin) =>
-        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin };
+        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin, FreeBytesMin = options.FreeBytesMin };
 
     private static void MakePrivate(string directory)
     {
@@ -94,5 +95,6 @@ internal static class PrivateFile
             stream.Flush(flushToDisk: true);
         }
         File.Move(temporary, path, overwrite: true);
+        DurableFile.FlushDirectory(Path.GetDirectoryName(path)!);
     }
 }

@@ -129,7 +129,7 @@ internal static class WorkPages
         try
         {
             source = await CellSources.OpenAsync(file.OpenReadStream(), file.ContentType, file.FileName, RowReader.ColumnsOf(dataset), world.SpoolDirectory,
-                new SourceOptions { CollectFaults = partial }, cancel).ConfigureAwait(false);
+                new SourceOptions { CollectFaults = partial, FreeBytesMin = world.FreeBytesMin }, cancel).ConfigureAwait(false);
         }
         catch (SourceFormatException e)
         {

@@ -29,7 +29,7 @@ internal sealed class ProblemMiddleware(RequestDelegate next, ILogger<ProblemMid
             var problem = From(e);
             if (problem.Status == 500)
                 log.LogError(e, "A request to {Route} failed", http.GetEndpoint()?.DisplayName ?? "no route");
-            else if (problem.Status == 503)
+            else if (problem.Status is 503 or 507)
                 log.LogWarning(e, "A request to {Route} could not be served", http.GetEndpoint()?.DisplayName ?? "no route");
             if (http.Response.HasStarted)
             {
@@ -52,12 +52,13 @@ internal sealed class ProblemMiddleware(RequestDelegate next, ILogger<ProblemMid
     internal static Problem From(Exception e) => e switch
     {
         BadHttpRequestException bad => HostProblems.For(bad.StatusCode),
+        not WriterStoppedException when StorageFull.Is(e) => HostProblems.StorageFull,
         StoreUnavailableException => HostProblems.StoreUnavailable,
         WriterStoppedException => HostProblems.NodeStopped,
-        // Busy, locked, full: the library stores meet the same states as the writer.
-        SqliteException { SqliteErrorCode: 5 or 6 or 13 } => HostProblems.StoreUnavailable,
+        // Busy, locked: the library stores meet the same states as the writer.
+        SqliteException { SqliteErrorCode: 5 or 6 } => HostProblems.StoreUnavailable,
         ConnectionAbortedException or ConnectionResetException => HostProblems.Malformed,
-        { InnerException: SqliteException { SqliteErrorCode: 5 or 6 or 13 } } => HostProblems.StoreUnavailable,
+        { InnerException: SqliteException { SqliteErrorCode: 5 or 6 } } => HostProblems.StoreUnavailable,
         RecordsCorruptException corrupt => new Problem("records.corrupt", 500, corrupt.Message),
         _ => HostProblems.Internal,
     };

@@ -8,6 +8,8 @@ using Gongzhi.Core.Parties;
 using Gongzhi.Core.Policy;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Territory;
+using Gongzhi.Ledger;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -18,19 +20,21 @@ internal sealed class CoreFixture : IAsyncDisposable
 {
     private readonly bool _ownsDirectory;
 
-    private CoreFixture(string directory, bool ownsDirectory)
+    private CoreFixture(string directory, bool ownsDirectory, Action<string, Action>? interposed, TimeProvider clock, Func<World, ITileStore?> tiles)
     {
         _ownsDirectory = ownsDirectory;
-        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log" };
+        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed };
         var epoch = new PolicyEpoch();
         using (var db = Open())
-            NodeDatabase.Prepare(World, db, [new RecordSchema(), new ErasureSchema(), new LogStateSchema(), epoch]);
+            NodeDatabase.Prepare(World, db, [new RecordSchema(), new ErasureSchema(), new LogStateSchema(), new PlaceSchema(), epoch]);
         Writer = new NodeWriter(World, Open, NullLogger<NodeWriter>.Instance);
         Catalog = new Core.Catalog.Catalog(World, Writer, epoch, TimeProvider.System);
         Catalog.Open();
         Store = new RecordStore(World, Writer);
         Store.Open();
-        Sequencer = new Sequencer(World, Writer, TimeProvider.System, NullLogger<Sequencer>.Instance);
+        Sequencer = new Sequencer(World, Writer, clock, NullLogger<Sequencer>.Instance) { Tiles = tiles(World) };
+        Territory = new TerritoryStore(World, Writer, TimeProvider.System);
+        Territory.Open();
         Intake = new IntakeService(Store, World, new IntakeRules { Places = KnownPlace }, TimeProvider.System);
         Engine = new Core.Query.DuckEngine(new() { SegmentsDirectory = World.SegmentDirectory, TempDirectory = Path.Combine(World.SpoolDirectory, "duckdb"), MemoryMegabytes = 512, Threads = 2 }, TimeProvider.System);
         Tails = new TailTables(Engine, Store, Catalog);
@@ -52,6 +56,7 @@ internal sealed class CoreFixture : IAsyncDisposable
     public TailTables Tails { get; }
     public RecordVersions Versions { get; }
     public Erasures Erasures { get; }
+    public TerritoryStore Territory { get; }
 
     /// <summary>Rows of a dataset's field as a query sees them now, sorted.</summary>
     public async Task<List<string>> ReadAsync(Dataset dataset, string field, RecordSnapshot? snapshot = null)
@@ -71,12 +76,26 @@ internal sealed class CoreFixture : IAsyncDisposable
 
     public static Caller Steward { get; } = new() { Party = "steward", Units = ["office"], Roles = new HashSet<string> { Roles.Steward } };
 
-    public static async Task<CoreFixture> OpenAsync(string? directory = null)
+    /// <param name="directory">Outlives the fixture; null for one of its own.</param>
+    /// <param name="interposed">Fails durable steps.</param>
+    /// <param name="clock">What the sequencer waits by.</param>
+    /// <param name="tiles">Where the log's files go.</param>
+    public static async Task<CoreFixture> OpenAsync(
+        string? directory = null, Action<string, Action>? interposed = null, TimeProvider? clock = null, Func<World, ITileStore?>? tiles = null)
     {
-        var fixture = new CoreFixture(directory ?? Directory.CreateTempSubdirectory("gongzhi-test-").FullName, directory is null);
-        await fixture.Erasures.OpenAsync(TestContext.Current.CancellationToken);
-        await fixture.Sequencer.OpenAsync(TestContext.Current.CancellationToken);
-        return fixture;
+        var fixture = new CoreFixture(
+            directory ?? Directory.CreateTempSubdirectory("gongzhi-test-").FullName, directory is null, interposed, clock ?? TimeProvider.System, tiles ?? (_ => null));
+        try
+        {
+            await fixture.Erasures.OpenAsync(TestContext.Current.CancellationToken);
+            await fixture.Sequencer.OpenAsync(TestContext.Current.CancellationToken);
+            return fixture;
+        }
+        catch
+        {
+            await fixture.DisposeAsync();
+            throw;
+        }
     }
 
     public async Task<Dataset> DefineAsync(string id, string definition)

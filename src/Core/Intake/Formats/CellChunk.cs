@@ -61,6 +61,21 @@ public sealed class CellChunk(int columns, int rowCapacity) : IDisposable
     /// </summary>
     public List<RowFault>? Faults { get; set; }
 
+    /// <summary>
+    /// Work the source left for whoever reads the chunk, so that chunks are worked on by several threads while the source goes on; null when
+    /// there is none. Until it is done, only <see cref="FirstRow"/> and <see cref="Rows"/> mean anything.
+    /// </summary>
+    public Action<CellChunk>? Pending { get; set; }
+
+    /// <summary>Does the pending work. Call it once, before looking at cells or faults.</summary>
+    /// <exception cref="SourceFormatException">A row cannot be read, and faults are not collected.</exception>
+    public void Complete()
+    {
+        var work = Pending;
+        Pending = null;
+        work?.Invoke(this);
+    }
+
     /// <summary>The most rows this chunk can hold.</summary>
     public int RowCapacity { get; } = rowCapacity;
 

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Gongzhi.Core.Storage;
 
 namespace Gongzhi.Core.Intake.Formats;
 
@@ -34,9 +35,9 @@ public static class CellSources
                 case DetectedFormat.Arrow:
                     throw new SourceFormatException("format.unsupported", "Arrow files are not taken; save as Parquet or CSV.");
                 case DetectedFormat.Parquet:
-                    return await SpooledSource.OpenAsync(stream, spoolDirectory, options.ParquetBytesMax, path => ParquetSource.Open(path, options), cancel).ConfigureAwait(false);
+                    return await SpooledSource.OpenAsync(stream, spoolDirectory, options.ParquetBytesMax, options.FreeBytesMin, path => ParquetSource.Open(path, options), cancel).ConfigureAwait(false);
                 case DetectedFormat.Xlsx or DetectedFormat.Xls:
-                    return await SpooledSource.OpenAsync(stream, spoolDirectory, options.WorkbookBytesMax, path => WorkbookSource.Open(File.OpenRead(path), options), cancel).ConfigureAwait(false);
+                    return await SpooledSource.OpenAsync(stream, spoolDirectory, options.WorkbookBytesMax, options.FreeBytesMin, path => WorkbookSource.Open(File.OpenRead(path), options), cancel).ConfigureAwait(false);
             }
             // Once more behind the encoding: JSON may be UTF-16.
             stream = await Encodings.OpenAsync(stream, cancel).ConfigureAwait(false);
@@ -63,12 +64,13 @@ public static class CellSources
     {
         public IReadOnlyList<string> Header => inner.Header;
 
-        public static async ValueTask<ICellSource> OpenAsync(Stream stream, string directory, long bytesMax, Func<string, ICellSource> open, CancellationToken cancel)
+        public static async ValueTask<ICellSource> OpenAsync(
+            Stream stream, string directory, long bytesMax, long freeBytesMin, Func<string, ICellSource> open, CancellationToken cancel)
         {
             var path = Path.Combine(directory, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)) + ".spool");
             try
             {
-                await using (stream.ConfigureAwait(false)) await SpoolAsync(stream, path, bytesMax, cancel).ConfigureAwait(false);
+                await using (stream.ConfigureAwait(false)) await SpoolAsync(stream, path, bytesMax, freeBytesMin, cancel).ConfigureAwait(false);
                 return new SpooledSource(open(path), path);
             }
             catch
@@ -92,7 +94,7 @@ public static class CellSources
             }
         }
 
-        private static async ValueTask SpoolAsync(Stream from, string path, long bytesMax, CancellationToken cancel)
+        private static async ValueTask SpoolAsync(Stream from, string path, long bytesMax, long freeBytesMin, CancellationToken cancel)
         {
             var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.None, BufferSize = 0 };
             if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
@@ -100,10 +102,18 @@ public static class CellSources
             await using var _ = file.ConfigureAwait(false);
             var buffer = new byte[128 << 10];
             long total = 0;
+            // Asked once in so many bytes, first before anything is written.
+            const long AskEvery = 4 << 20;
+            long ask = 0;
             while (await from.ReadAsync(buffer, cancel).ConfigureAwait(false) is var n && n > 0)
             {
                 total += n;
                 if (total > bytesMax) throw new SourceFormatException("format.tooLarge", $"The file is larger than {bytesMax >> 20} MiB, the limit for its format.");
+                if (total > ask)
+                {
+                    if (freeBytesMin > 0 && StorageFull.FreeBytes(Path.GetDirectoryName(path)!) < freeBytesMin) throw StorageFull.Exception();
+                    ask = total + AskEvery;
+                }
                 await file.WriteAsync(buffer.AsMemory(0, n), cancel).ConfigureAwait(false);
             }
         }

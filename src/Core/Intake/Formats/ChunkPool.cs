@@ -21,6 +21,7 @@ internal sealed class ChunkPool(int columns, bool kinds)
         chunk.Rows = 0;
         chunk.TextLength = 0;
         chunk.Faults = null;
+        chunk.Pending = null;
         if (chunk.Text.Length < textBytes) chunk.Text = GC.AllocateUninitializedArray<byte>(textBytes);
         chunk.OnRelease(Release);
         return chunk;

@@ -6,7 +6,7 @@ using System.Text.Unicode;
 namespace Gongzhi.Core.Intake.Formats;
 
 /// <summary>
-/// Objects, one a line (application/x-ndjson) or in one JSON array. A row's keys are those asked for; missing ones are
+/// Objects, one a line (application/x-ndjson; see <see cref="JsonLines"/>) or in one JSON array. A row's keys are those asked for; missing ones are
 /// <see cref="CellKind.Missing"/>. Numbers keep their literal text. A bad line is a fault of its row; a bad array is fatal,
 /// as nothing says where the next object begins.
 /// </summary>
@@ -15,13 +15,11 @@ public sealed class NdjsonSource : ICellSource
     private const int ReadBytes = 256 << 10;
 
     private readonly Stream _stream;
-    private readonly byte[][] _names;
-    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _columns;
+    private readonly JsonFields _fields;
+    private readonly JsonRowParser _parser;
     private readonly ChunkWriter _writer;
-    // The last row in which a column was set, to find repeated keys without clearing.
-    private readonly long[] _seen;
-    private readonly char[] _key = new char[FormatLimits.NameBytesMax];
-    private long _stamp;
+    private readonly bool _collect;
+    private JsonLines? _lines;
 
     // Unread bytes are [_at, _end).
     private byte[] _buffer = ArrayPool<byte>.Shared.Rent(ReadBytes);
@@ -38,16 +36,15 @@ public sealed class NdjsonSource : ICellSource
         // Rows are checked here one by one, so that a bad byte costs its row and not the file.
         _stream = stream is Utf8CheckedStream checkedStream ? checkedStream.Unchecked : stream;
         Header = [.. fields];
-        _names = [.. fields.Select(Encoding.UTF8.GetBytes)];
-        _columns = fields.Select((name, i) => (name, i)).ToDictionary(f => f.name, f => f.i, StringComparer.Ordinal).GetAlternateLookup<ReadOnlySpan<char>>();
-        _writer = new ChunkWriter(fields.Count, (options ?? SourceOptions.Default).CollectFaults);
-        _seen = new long[fields.Count];
+        _fields = new JsonFields(Header);
+        _parser = new JsonRowParser(_fields);
+        _collect = (options ?? SourceOptions.Default).CollectFaults;
+        _writer = new ChunkWriter(fields.Count, _collect);
     }
 
     private enum Place
     {
         Start,
-        Lines,
         ArrayFirst,
         ArrayNext,
         Done,
@@ -57,7 +54,7 @@ public sealed class NdjsonSource : ICellSource
 
     public async ValueTask<CellChunk?> ReadAsync(CancellationToken cancel)
     {
-        while (!_writer.Full)
+        while (_lines is null && !_writer.Full)
         {
             cancel.ThrowIfCancellationRequested();
             if (Step()) continue;
@@ -66,12 +63,13 @@ public sealed class NdjsonSource : ICellSource
                 throw new SourceFormatException("format.rowTooLong", "An object is longer than the row limit of 8 MiB.", _writer.RowNumber(_writer.Rows));
             await FillAsync(cancel).ConfigureAwait(false);
         }
-        return _writer.Finish();
+        return _lines is null ? _writer.Finish() : await _lines.ReadAsync(cancel).ConfigureAwait(false);
     }
 
     public async ValueTask DisposeAsync()
     {
         _writer.Close();
+        _lines?.Close();
         if (_buffer.Length > 0) ArrayPool<byte>.Shared.Return(_buffer);
         _buffer = [];
         await _stream.DisposeAsync().ConfigureAwait(false);
@@ -113,11 +111,10 @@ public sealed class NdjsonSource : ICellSource
                 }
                 else
                 {
-                    _place = Place.Lines;
+                    _lines = new JsonLines(_stream, _fields, _collect, _buffer.AsSpan(_at, _end - _at), _ended);
+                    (_at, _ended) = (_end, true);
                 }
                 return true;
-            case Place.Lines:
-                return Line();
             case Place.Done:
                 if (SkipSpace()) throw Malformed("Text follows the end of the array.");
                 return false;
@@ -131,21 +128,6 @@ public sealed class NdjsonSource : ICellSource
         var skip = _buffer.AsSpan(_at, _end - _at).IndexOfAnyExcept(" \t\r\n"u8);
         _at = skip < 0 ? _end : _at + skip;
         return _at < _end;
-    }
-
-    private bool Line()
-    {
-        var rest = _buffer.AsSpan(_at, _end - _at);
-        var length = rest.IndexOf((byte)'\n');
-        if (length < 0)
-        {
-            if (!_ended || rest.IsEmpty) return false;
-            length = rest.Length;
-        }
-        _at += Math.Min(length + 1, rest.Length);
-        var line = rest[..length].Trim(" \t\r"u8);
-        if (!line.IsEmpty) Row(line);
-        return true;
     }
 
     private bool Element()
@@ -201,92 +183,18 @@ public sealed class NdjsonSource : ICellSource
     {
         var row = _writer.Rows;
         if (json.Length > FormatLimits.RowBytesMax) _writer.Fault(row, "format.rowTooLong", "The object is longer than the row limit of 8 MiB.");
-        else if (!Utf8.IsValid(json)) _writer.Fault(row, "format.encoding", "The object holds bytes that are not UTF-8.");
-        else Object(json, row);
+        else _parser.Parse(json, new Cells(_writer, row));
         _writer.EndRows(1);
     }
 
-    private void Object(ReadOnlySpan<byte> json, int row)
+    /// <summary>Copies values into the chunk being filled: the buffer they stand in is read over.</summary>
+    private readonly struct Cells(ChunkWriter writer, int row) : IJsonCells
     {
-        try
-        {
-            var reader = new Utf8JsonReader(json, isFinalBlock: true, default);
-            reader.Read();
-            if (reader.TokenType != JsonTokenType.StartObject)
-            {
-                _writer.Fault(row, "format.json.notObject", "The line is not a JSON object.");
-                return;
-            }
-            _stamp++;
-            var next = 0;
-            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-            {
-                var column = Column(ref reader, next);
-                if (column < 0)
-                {
-                    _writer.Fault(row, "format.unknownField", $"The key \"{Short(reader.GetString()!)}\" is not a field of the dataset.");
-                    return;
-                }
-                if (_seen[column] == _stamp)
-                {
-                    _writer.Fault(row, "format.json.duplicateKey", $"The key \"{Header[column]}\" stands twice in the object.");
-                    return;
-                }
-                _seen[column] = _stamp;
-                next = column + 1;
-                reader.Read();
-                if (!Cell(ref reader, row, column)) return;
-            }
-            // Reads to the end, which throws for anything behind the object.
-            reader.Read();
-        }
-        catch (JsonException)
-        {
-            _writer.Fault(row, "format.json.malformed", "The object is not well-formed JSON.");
-        }
-        catch (InvalidOperationException)
-        {
-            // What the reader throws for an escaped surrogate without its partner.
-            _writer.Fault(row, "format.json.surrogate", "A string holds half of a surrogate pair.");
-        }
-    }
+        public void Set(int column, CellKind kind, ReadOnlySpan<byte> text, long offset) => writer.Set(row, column, kind, text);
 
-    private bool Cell(ref Utf8JsonReader reader, int row, int column)
-    {
-        switch (reader.TokenType)
-        {
-            case JsonTokenType.String when !reader.ValueIsEscaped:
-                _writer.Set(row, column, CellKind.Text, reader.ValueSpan);
-                return true;
-            case JsonTokenType.String:
-                var n = reader.CopyString(_writer.Room(row, reader.ValueSpan.Length));
-                _writer.Take(row, column, CellKind.Text, n);
-                return true;
-            case JsonTokenType.Number:
-                _writer.Set(row, column, CellKind.Number, reader.ValueSpan);
-                return true;
-            case JsonTokenType.True:
-                _writer.Set(row, column, CellKind.Boolean, "true"u8);
-                return true;
-            case JsonTokenType.False:
-                _writer.Set(row, column, CellKind.Boolean, "false"u8);
-                return true;
-            case JsonTokenType.Null:
-                return true;
-            default:
-                _writer.Fault(row, "format.json.nested", $"The value of \"{Header[column]}\" is an object or an array.");
-                return false;
-        }
-    }
+        public void Escaped(ref Utf8JsonReader reader, int column, long offset) =>
+            writer.Take(row, column, CellKind.Text, reader.CopyString(writer.Room(row, reader.ValueSpan.Length)));
 
-    /// <summary>Keys mostly come in the same order, so the one behind the last is tried first.</summary>
-    private int Column(ref Utf8JsonReader reader, int next)
-    {
-        if (next < _names.Length && reader.ValueTextEquals(_names[next])) return next;
-        if (reader.ValueSpan.Length > FormatLimits.NameBytesMax) return -1;
-        var length = reader.CopyString(_key);
-        return _columns.TryGetValue(_key.AsSpan(0, length), out var column) ? column : -1;
+        public void Fault(string code, string message) => writer.Fault(row, code, message);
     }
-
-    private static string Short(string key) => key.Length <= 64 ? key : string.Concat(key.AsSpan(0, char.IsHighSurrogate(key[63]) ? 63 : 64), "…");
 }

@@ -21,6 +21,9 @@ public sealed record SourceOptions
     /// <summary>Bytes of a Parquet body, which must be spooled to disk before it can be read.</summary>
     public long ParquetBytesMax { get; init; } = 4L << 30;
 
+    /// <summary>Bytes that spooling leaves free on its disk.</summary>
+    public long FreeBytesMin { get; init; }
+
     /// <summary>Bytes of a workbook body, spooled likewise.</summary>
     public long WorkbookBytesMax { get; init; } = 256L << 20;
 }

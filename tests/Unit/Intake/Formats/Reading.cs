@@ -16,6 +16,7 @@ internal sealed record Read(IReadOnlyList<string> Header, List<string[]> Rows, L
             {
                 using (chunk)
                 {
+                    chunk.Complete();
                     Assert.Equal(all.Rows.Count + 1, chunk.FirstRow);
                     Assert.InRange(chunk.Rows, 1, chunk.RowCapacity);
                     for (var r = 0; r < chunk.Rows; r++)
