@@ -37,7 +37,7 @@ internal static class ContributeEndpoint
         ICellSource source;
         try
         {
-            source = await CellSources.OpenAsync(body, http.Request.ContentType, null, [.. dataset.Fields.Select(f => f.Name)], world.SpoolDirectory,
+            source = await CellSources.OpenAsync(body, http.Request.ContentType, null, RowReader.ColumnsOf(dataset), world.SpoolDirectory,
                 new SourceOptions { CollectFaults = contributionMode == IntakeMode.Partial, FreeBytesMin = world.FreeBytesMin }, cancel).ConfigureAwait(false);
         }
         catch (SourceFormatException e)
@@ -55,6 +55,7 @@ internal static class ContributeEndpoint
                 Mode = contributionMode,
                 IdempotencyKey = http.Request.Headers["Idempotency-Key"].ToString() is { Length: > 0 } key ? key : null,
                 BodyDigest = body.FinishAsync,
+                MaySupersede = CorrectionEndpoints.Rule(policy, caller, dataset, clock),
                 Origin = "http " + (http.Request.ContentType ?? "unnamed"),
             }, cancel).ConfigureAwait(false);
         }

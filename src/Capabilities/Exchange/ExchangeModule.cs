@@ -10,6 +10,8 @@ public static class ExchangeModule
         app.MapElements();
         app.MapDatasets();
         app.MapContribute(app.ServiceProvider.GetRequiredService<UploadLimits>());
+        app.MapCorrections();
+        app.MapErasures();
         app.MapReceipts();
         app.MapRowProof();
         app.MapQuery();

@@ -31,6 +31,12 @@ public sealed record Contribution
 
     /// <summary>How it came, for the record: <c>http text/csv</c>.</summary>
     public required string Origin { get; init; }
+
+    /// <summary>
+    /// Why the contributor may not supersede records that came with a batch, or null when he may; asked once for each such batch. Without it no
+    /// record can be superseded.
+    /// </summary>
+    public Func<Batch, Problem?>? MaySupersede { get; init; }
 }
 
 /// <summary>What the contributor gets at once.</summary>
@@ -43,6 +49,7 @@ public sealed record IntakeReceipt(Batch Batch, IReadOnlyList<RowError> Errors, 
 /// </summary>
 public sealed class IntakeService(RecordStore store, World world, IntakeRules rules, KeyIndex keys, TimeProvider clock)
 {
+    private readonly RecordVersions _versions = new(world, store);
     /// <summary>A contribution of at most this many rows goes to the tail in SQL; a larger one makes its own segment.</summary>
     public const int TailRowsMax = 2_048;
 
@@ -92,6 +99,11 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 Extensions = new Dictionary<string, object?> { ["record"] = e.Record },
             };
         }
+        catch (NotCurrentException e)
+        {
+            // Another correction came between our look and the commit.
+            return Corrections.NotCurrent(contribution.Dataset, e.Record, _versions);
+        }
         catch (Exception e) when (StorageFull.Is(e) && e is not WriterStoppedException)
         {
             return StorageFull.Problem;
@@ -130,6 +142,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         private readonly List<RowError> _errors = [];
         private readonly List<Segment> _segments = [];
         private readonly Queue<Task<byte[]>> _leaves = new();
+        private readonly Corrections _corrections = new(contribution, intake._store, intake._versions);
         private SegmentWriter? _writer;
         private RejectsFile? _rejects;
         private long _writerRows, _rows, _rowsRead, _rejectedRows, _errorCount, _duplicates;
@@ -285,6 +298,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         {
             rows.Batch = _batch;
             rows.FirstOrdinal = _rows;
+            _corrections.Add(rows);
             _rows += rows.Rows;
             if (_rows > RecordId.RowsMax)
                 throw new SourceFormatException("records.tooMany", "One contribution cannot hold so many rows; split the file.");
@@ -345,7 +359,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             {
                 await sealing.ConfigureAwait(false);
             }
-            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitSegmentsAsync(_dataset, batch, _segments, Within(), cancel), cancel).ConfigureAwait(false);
+            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitSegmentsAsync(_dataset, batch, _segments, _corrections.All, Within(), cancel), cancel).ConfigureAwait(false);
         }
 
         private async Task<Result<IntakeReceipt>> KeepInTailAsync(Checked chunk, RowEncoder encoder, CancellationToken cancel)
@@ -361,13 +375,15 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 rows[r] = new TailRow(_batch, (uint)r, encoded.Row(r, salt.Length).ToArray(), salt.IsEmpty ? null : salt.ToArray());
             }
             chunk.Chunk.Dispose();
-            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitTailAsync(_dataset, batch, rows, Within(), cancel), cancel).ConfigureAwait(false);
+            return await CommitAsync(_tree.Finish(), batch => intake._store.CommitTailAsync(_dataset, batch, rows, _corrections.All, Within(), cancel), cancel).ConfigureAwait(false);
         }
 
         private Action<WriteScope>? Within() => keys is null ? null : scope => keys.Commit(scope, _batch);
 
         private async Task<Result<IntakeReceipt>> CommitAsync(byte[] tree, Func<Batch, Task> commit, CancellationToken cancel)
         {
+            if (_corrections.Check() is { } refusal)
+                return refusal;
             _rejects?.Finish();
             var batch = new Batch
             {

@@ -37,9 +37,11 @@ public sealed class RowReader
     private readonly TimeZoneInfo _zone;
     private readonly byte[][] _missing;
     private readonly bool _emptyIsMissing;
+    private readonly int _supersedesColumn;
 
-    private RowReader(Dataset dataset, int[] columnOf, IntakeRules intake)
+    private RowReader(Dataset dataset, int[] columnOf, int supersedesColumn, IntakeRules intake)
     {
+        _supersedesColumn = supersedesColumn;
         _dataset = dataset;
         _columnOf = columnOf;
         _intake = intake;
@@ -49,10 +51,16 @@ public sealed class RowReader
         _emptyIsMissing = dataset.MissingValues.Contains("");
     }
 
+    /// <summary>The reserved column in which a correction names the record it supersedes; a field's name cannot begin so.</summary>
+    public const string SupersedesColumn = "_supersedes";
+
+    /// <summary>The columns a source may have, for formats that are asked by name.</summary>
+    public static IReadOnlyList<string> ColumnsOf(Dataset dataset) => [.. dataset.Fields.Select(f => f.Name), SupersedesColumn];
+
     /// <summary>Matches the file's columns to the dataset's fields; refuses unknown columns and missing required ones.</summary>
     public static Result<RowReader> For(Dataset dataset, IReadOnlyList<string> header, IntakeRules intake)
     {
-        var unknown = header.Where(h => dataset.IndexOf(h) < 0).Take(20).ToArray();
+        var unknown = header.Where(h => dataset.IndexOf(h) < 0 && h != SupersedesColumn).Take(20).ToArray();
         if (unknown.Length > 0)
         {
             return Problem.Invalid("records.unknownColumns", $"The file has columns that the dataset does not know: {string.Join(", ", unknown)}.") with
@@ -78,7 +86,7 @@ public sealed class RowReader
                 Extensions = new Dictionary<string, object?> { ["columns"] = absent },
             };
         }
-        return new RowReader(dataset, columnOf, intake);
+        return new RowReader(dataset, columnOf, header.ToList().IndexOf(SupersedesColumn), intake);
     }
 
     /// <summary>A part of the primary key must have a value, as the Table Schema has it.</summary>
@@ -99,6 +107,8 @@ public sealed class RowReader
         for (var f = 0; f < _rules.Length; f++)
             ReadColumn(scratch, rows.Fields[f], _rules[f], _columnOf[f], hasNul);
         ReadTimes(scratch, received);
+        if (_supersedesColumn >= 0)
+            ReadSupersedes(scratch, _supersedesColumn);
         errors.AddRange(scratch.Errors.OrderBy(e => e.Row));
         scratch.Compact();
         rows.Text = scratch.Text;
@@ -250,6 +260,21 @@ public sealed class RowReader
             rows.Times[r] = time;
             if (time > latest)
                 s.Reject(r, column, "time", "The event lies in the future.");
+        }
+    }
+
+    private static void ReadSupersedes(Scratch s, int c)
+    {
+        var chunk = s.Chunk;
+        for (var r = 0; r < chunk.Rows; r++)
+        {
+            var cell = Trim(chunk.Cell(r, c));
+            if (cell.IsEmpty || chunk.Kind(r, c) == CellKind.Missing)
+                continue;
+            if (System.Buffers.Text.Utf8Parser.TryParse(cell, out Guid record, out var used, 'D') && used == cell.Length && RecordId.TrySplit(record, out _, out _))
+                (s.Rows.Supersedes ??= new Guid?[chunk.Rows])[r] = record;
+            else
+                s.Reject(r, new RowError(chunk.FirstRow + r, SupersedesColumn, "recordId", "This is not the id of a record."));
         }
     }
 

@@ -46,7 +46,7 @@ internal sealed class QuerySource(RecordSnapshot snapshot, ReadPermit permit, Fi
         Add(Survivors.Where(s => !s.HasReplaced || snapshot.ReplacedTable is null), replaced: false);
         Add(Survivors.Where(s => s.HasReplaced && snapshot.ReplacedTable is not null), replaced: true);
         if (snapshot.TailTable is { } tail)
-            branches.Add($"SELECT * FROM {SqlName.Quote(tail)}{Without(snapshot.ReplacedTable is not null)}");
+            branches.Add($"SELECT * FROM {(snapshot.Sequence is { } now ? $"(SELECT * EXCLUDE (_seq) FROM {SqlName.Quote(tail)} WHERE _seq <= {now})" : SqlName.Quote(tail))}{Without(snapshot.ReplacedTable is not null)}");
         return branches.Count == 1 ? $"({branches[0]}) r" : "(" + string.Join(" UNION ALL BY NAME ", branches) + ") r";
 
         void Add(IEnumerable<Segment> segments, bool replaced)
@@ -60,7 +60,13 @@ internal sealed class QuerySource(RecordSnapshot snapshot, ReadPermit permit, Fi
         }
     }
 
-    private string Without(bool replaced) => replaced ? $" ANTI JOIN {SqlName.Quote(snapshot.ReplacedTable!)} USING (_batch, _ordinal)" : "";
+    private string Without(bool replaced)
+    {
+        if (!replaced)
+            return "";
+        var table = SqlName.Quote(snapshot.ReplacedTable!);
+        return $" ANTI JOIN {(snapshot.Sequence is { } now ? $"(SELECT _batch, _ordinal FROM {table} WHERE _seq <= {now})" : table)} USING (_batch, _ordinal)";
+    }
 
     private string Typed()
     {

@@ -4,7 +4,7 @@ using Gongzhi.Core.Storage;
 namespace Gongzhi.Core.Records;
 
 /// <summary>What a check of the audit found. <paramref name="LogSize"/>: entries of the log that was compared with.</summary>
-public sealed record AuditReport(IReadOnlyList<AuditFinding> Findings, long Changes, long LogSize);
+public sealed record StateReport(IReadOnlyList<AuditFinding> Findings, long Changes, long LogSize);
 
 /// <summary>
 /// Checks the whole audit: tables against audit entries, audit entries against what waits for the ledger (<see cref="AuditVerifier"/>), and that against the log itself.
@@ -16,7 +16,7 @@ public sealed class AuditReview(World world, Func<NodeDb> open, Sequencer sequen
     /// <summary>One at a time: a check reads every audited row.</summary>
     private readonly SemaphoreSlim _one = new(1, 1);
 
-    public async Task<AuditReport> CheckAsync(CancellationToken cancel)
+    public async Task<StateReport> CheckAsync(CancellationToken cancel)
     {
         await _one.WaitAsync(cancel).ConfigureAwait(false);
         try
@@ -24,7 +24,7 @@ public sealed class AuditReview(World world, Func<NodeDb> open, Sequencer sequen
             // On a thread of its own: reading may take a while and is not asynchronous in SQLite.
             var (findings, pending) = await Task.Run(() => ReadState(cancel), cancel).ConfigureAwait(false);
             await CompareAsync(pending, findings, cancel).ConfigureAwait(false);
-            return new AuditReport(findings, pending.Count, sequencer.Log.Head.Size);
+            return new StateReport(findings, pending.Count, sequencer.Log.Head.Size);
         }
         finally
         {

@@ -27,7 +27,6 @@ public sealed class Compaction : IAsyncDisposable
     private readonly Channel<long> _due = Channel.CreateUnbounded<long>(new UnboundedChannelOptions { SingleReader = true });
     private readonly ConcurrentDictionary<long, bool> _asked = new();
     private readonly CancellationTokenSource _stop = new();
-    private readonly SemaphoreSlim _alone = new(1);
     private readonly World _world;
     private readonly RecordStore _store;
     private readonly Catalog.Catalog _catalog;
@@ -45,7 +44,7 @@ public sealed class Compaction : IAsyncDisposable
     /// <summary>Does the steps that are due for a dataset; answers how many. Safe beside contributions, folds and queries.</summary>
     public async Task<int> CompactAsync(Dataset dataset, CancellationToken cancel = default)
     {
-        await _alone.WaitAsync(cancel).ConfigureAwait(false);
+        await _store.Reshaping.WaitAsync(cancel).ConfigureAwait(false);
         try
         {
             var steps = 0;
@@ -58,7 +57,7 @@ public sealed class Compaction : IAsyncDisposable
         }
         finally
         {
-            _alone.Release();
+            _store.Reshaping.Release();
         }
     }
 
@@ -68,7 +67,6 @@ public sealed class Compaction : IAsyncDisposable
         await _stop.CancelAsync().ConfigureAwait(false);
         await _loop.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _stop.Dispose();
-        _alone.Dispose();
     }
 
     /// <summary>The segments to merge next, in order of number: the smallest size of which there are enough, one schema version, within the limits of a step.</summary>
@@ -149,11 +147,8 @@ public sealed class Compaction : IAsyncDisposable
         }
         var kept = merged with { Number = number, HasReplaced = replaced };
         var gone = due.Select(s => s.Number).ToHashSet();
-        scope.AfterCommit(() =>
-        {
-            _store.Update(dataset, m => m with { Segments = [.. m.Segments.Where(s => !gone.Contains(s.Number)), kept] });
-            due.ForEach(_store.Uses.Retire);
-        });
+        _store.Publish(scope, dataset, [], Replacements.None, m => m with { Segments = [.. m.Segments.Where(s => !gone.Contains(s.Number)), kept] });
+        scope.AfterCommit(() => due.ForEach(s => _store.Uses.Retire(s.Path)));
     }
 
     private static List<(byte[] Batch, long First, long Rows)> TakeLinks(WriteScope scope, long segment)

@@ -37,6 +37,19 @@ public sealed class Fold : IAsyncDisposable
     /// <summary>Folds the tail of a dataset as it is now; answers how many rows moved. Safe beside contributions and queries.</summary>
     public async Task<long> FoldAsync(Dataset dataset, CancellationToken cancel = default)
     {
+        await _store.Reshaping.WaitAsync(cancel).ConfigureAwait(false);
+        try
+        {
+            return await FoldAloneAsync(dataset, cancel).ConfigureAwait(false);
+        }
+        finally
+        {
+            _store.Reshaping.Release();
+        }
+    }
+
+    private async Task<long> FoldAloneAsync(Dataset dataset, CancellationToken cancel)
+    {
         var tail = _store.ReadTail(dataset.Number, count: RowsMax);
         if (tail.Count == 0)
             return 0;
@@ -86,7 +99,9 @@ public sealed class Fold : IAsyncDisposable
         var linkRows = link.Parameters.Add("$rows", Microsoft.Data.Sqlite.SqliteType.Integer);
         foreach (var (segment, rows) in segments)
         {
-            var number = RecordStore.InsertSegment(scope, dataset, segment);
+            // A correction may have come while the file was written, so this is looked up here.
+            var listed = segment with { HasReplaced = Runs(rows).Any(r => ReplacedRows.Any(scope, dataset, r.Batch, r.First, r.Count)) };
+            var number = RecordStore.InsertSegment(scope, dataset, listed);
             foreach (var (batch, first, count) in Runs(rows))
             {
                 deleteBatch.Value = linkBatch.Value = RecordId.Bytes(batch);
@@ -99,14 +114,15 @@ public sealed class Fold : IAsyncDisposable
                 link.ExecuteNonQuery();
                 moved += count;
             }
-            kept.Add(segment with { Number = number });
+            kept.Add(listed with { Number = number });
         }
-        scope.AfterCommit(() => _store.Update(dataset, m => m with
+        long sequence = 0;
+        sequence = _store.Publish(scope, dataset, [], Replacements.None, m => m with
         {
             Segments = m.Segments.AddRange(kept),
             TailRows = m.TailRows - moved,
-            Folds = m.Folds + 1,
-        }));
+            Reshaped = sequence,
+        });
     }
 
     /// <summary>Runs of consecutive ordinals of one batch; rows come ordered by batch and ordinal.</summary>

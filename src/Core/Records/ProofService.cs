@@ -17,6 +17,9 @@ public sealed record BatchProof(long Index, string Checkpoint, byte[] Entry, str
 /// <summary>Makes proofs. Each is checked before it is given out: a store that has been tampered with is found here, and named.</summary>
 public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Sequencer sequencer)
 {
+    /// <summary>How often rows that are moving are looked for.</summary>
+    private const int ReadAgainMax = 3;
+
     /// <summary>The proof of one row; null detail codes: <c>record.unknown</c>, <c>record.erased</c>, <c>record.notYetSequenced</c>.</summary>
     public async Task<Result<RowProof>> ProveRowAsync(string dataset, Guid record, CancellationToken cancel)
     {
@@ -29,12 +32,15 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
         var definition = catalog.Find(dataset, batch.SchemaVersion) ?? throw new InvalidDataException($"Version {batch.SchemaVersion} of {dataset} is not known.");
         var first = ordinal / BatchTree.Span * BatchTree.Span;
         var count = (int)Math.Min(BatchTree.Span, batch.Rows - first);
-        // A fold in between shows as rows that are in neither place; the second look finds where they went.
-        var run = ReadRun(definition, batch, first, count) ?? ReadRun(definition, batch, first, count)
-            ?? throw new RecordsCorruptException(batch.Id, $"Of rows {first} to {first + count - 1} of batch {batch.Id}, which are listed in {Places(batch, first, count)}, some are missing.");
+        var erased = store.ErasedLeaves(definition.Number, batch.Id, first, count);
+        if (erased.TryGetValue(ordinal, out var stays))
+            return Erased(record, stays);
+        var run = ReadRunAsItIs(definition, batch, first, count, ref erased);
+        if (erased.TryGetValue(ordinal, out stays))
+            return Erased(record, stays);
         var leaves = new byte[count * 32];
         for (var i = 0; i < count; i++)
-            MerkleTree.LeafHash([.. run[i].Row, .. run[i].Salt ?? []]).CopyTo(leaves, i * 32);
+            (erased.TryGetValue(first + i, out var leaf) ? leaf : MerkleTree.LeafHash([.. run[i].Row, .. run[i].Salt ?? []])).CopyTo(leaves, i * 32);
         var kept = batch.Tree.AsSpan((int)(first / BatchTree.Span) * 32, 32);
         if (!MerkleRoot.Compute(leaves).AsSpan().SequenceEqual(kept))
             throw new RecordsCorruptException(batch.Id, $"Rows {first} to {first + count - 1} of batch {batch.Id} in {dataset}, which are kept in {Places(batch, first, count)}, are not the rows that were committed.");
@@ -54,8 +60,30 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
         return new BatchProof(index, Encoding.UTF8.GetString(proof.CheckpointNote.Span), entry.ToArray(), Encoding.UTF8.GetString(proof.Encode()));
     }
 
-    /// <summary>The rows of a run, or null when some are not found.</summary>
-    private (byte[] Row, byte[]? Salt)[]? ReadRun(Catalog.Dataset definition, Batch batch, long first, int count)
+    private static Problem Erased(Guid record, byte[] leaf) => new("record.erased", 410, "The record was erased.")
+    {
+        Extensions = new Dictionary<string, object?> { ["record"] = record.ToString(), ["leaf"] = Convert.ToBase64String(leaf) },
+    };
+
+    /// <summary>The run, read again when rows moved to another file meanwhile (a fold, a compaction, an erasure).</summary>
+    private (byte[] Row, byte[]? Salt)[] ReadRunAsItIs(Catalog.Dataset definition, Batch batch, long first, int count, ref Dictionary<long, byte[]> erased)
+    {
+        for (var attempt = 0; ; attempt++)
+        {
+            var sequence = store.Manifest(definition.Number).Sequence;
+            try
+            {
+                return ReadRun(definition, batch, first, count, erased);
+            }
+            catch (RecordsCorruptException) when (attempt < ReadAgainMax && (attempt == 0 || store.Manifest(definition.Number).Sequence != sequence))
+            {
+                // The first time in any case: a commit tells of itself a moment after SQL shows it.
+                erased = store.ErasedLeaves(definition.Number, batch.Id, first, count);
+            }
+        }
+    }
+
+    private (byte[] Row, byte[]? Salt)[] ReadRun(Catalog.Dataset definition, Batch batch, long first, int count, Dictionary<long, byte[]> erased)
     {
         var run = new (byte[] Row, byte[]? Salt)[count];
         var found = 0;
@@ -73,9 +101,10 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
                 throw new RecordsCorruptException(batch.Id, $"The segment {Path.GetFileName(segment.Path)}, which holds rows of batch {batch.Id}, cannot be read: {e.Message}");
             }
         }
-        if (found < count)
+        var wanted = count - erased.Count;
+        if (found < wanted)
         {
-            foreach (var row in store.ReadTail(definition.Number, batch.Id, first, count - found))
+            foreach (var row in store.ReadTail(definition.Number, batch.Id, first, wanted - found))
             {
                 if (row.Ordinal >= first + count)
                     break;
@@ -83,7 +112,9 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
                 found++;
             }
         }
-        return found == count ? run : null;
+        return found == wanted
+            ? run
+            : throw new RecordsCorruptException(batch.Id, $"Of rows {first} to {first + count - 1} of batch {batch.Id}, which are listed in {Places(batch, first, count)}, {wanted - found} are missing.");
     }
 
     /// <summary>The segments that hold rows of a run, each once, kept from being merged away while they are read.</summary>

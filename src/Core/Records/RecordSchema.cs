@@ -44,7 +44,7 @@ public sealed class RecordSchema : IHotSchema
             batch BLOB NOT NULL,
             first_ordinal INTEGER NOT NULL,
             segment INTEGER NOT NULL REFERENCES segment(number),
-            rows INTEGER NOT NULL,
+            rows INTEGER NOT NULL,            -- ordinals spanned; those erased since are missing in the file
             PRIMARY KEY (batch, first_ordinal)
         ) WITHOUT ROWID;
         CREATE INDEX IF NOT EXISTS segment_batch_segment ON segment_batch(segment);
@@ -62,9 +62,15 @@ public sealed class RecordSchema : IHotSchema
             dataset INTEGER NOT NULL,
             batch BLOB NOT NULL,
             ordinal INTEGER NOT NULL,
-            by_record BLOB,                   -- the superseding record; null when erased
-            leaf BLOB,                        -- kept when the content is erased
+            by_record BLOB,                   -- the superseding record, or null
+            leaf BLOB,                        -- kept when the content is erased: the row is then in no segment and no tail
             PRIMARY KEY (dataset, batch, ordinal)
         ) WITHOUT ROWID;
+        CREATE INDEX IF NOT EXISTS replaced_by ON replaced(by_record) WHERE by_record IS NOT NULL;
+
+        CREATE TABLE IF NOT EXISTS record_state (
+            dataset INTEGER PRIMARY KEY,
+            sequence INTEGER NOT NULL         -- counts the commits that changed the dataset's records
+        );
         """;
 }

@@ -49,6 +49,9 @@ public sealed class RecordSnapshot(Dataset dataset, IReadOnlyList<Segment> segme
     /// <summary>Name of the DuckDB table (<c>_batch</c> BLOB, <c>_ordinal</c> INTEGER) of superseded and erased rows, or null when there are none.</summary>
     public string? ReplacedTable { get; } = replacedTable;
 
+    /// <summary>Rows of the two tables with a higher <c>_seq</c> came later and are not in the snapshot; null when the tables have no such column.</summary>
+    public long? Sequence { get; init; }
+
     /// <summary>Everything with a ledger index below this is in the snapshot.</summary>
     public long LedgerIndex { get; } = ledgerIndex;
 

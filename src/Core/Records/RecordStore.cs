@@ -29,6 +29,14 @@ public sealed class RecordStore(World world, NodeWriter writer)
 
     /// <summary>Who is reading which segment file.</summary>
     public SegmentUses Uses { get; } = new();
+    /// <summary>
+    /// Raised on the writer's thread after each commit that changed a dataset's records, before the manifest tells of it: who has read a manifest
+    /// has been given everything up to its <see cref="DatasetManifest.Sequence"/>.
+    /// </summary>
+    public event Action<long, RecordsChange>? Changing;
+
+    /// <summary>Held while files of a dataset are rewritten (fold, erasure): one at a time, so that none copies rows another takes away.</summary>
+    internal SemaphoreSlim Reshaping { get; } = new(1);
 
     /// <summary>Reads the lists from SQL and sweeps files that no list names (left by a crash before its commit).</summary>
     public void Open()
@@ -60,10 +68,17 @@ public sealed class RecordStore(World world, NodeWriter writer)
         }
         using (var command = connection.CreateCommand())
         {
-            command.CommandText = "SELECT dataset, count(*) FROM replaced GROUP BY dataset";
+            command.CommandText = "SELECT dataset, count(*) FROM replaced WHERE leaf IS NULL GROUP BY dataset";
             using var reader = command.ExecuteReader();
             while (reader.Read())
                 _manifests[reader.GetInt64(0)] = Manifest(reader.GetInt64(0)) with { Replaced = reader.GetInt64(1) };
+        }
+        using (var command = connection.CreateCommand())
+        {
+            command.CommandText = "SELECT dataset, sequence FROM record_state";
+            using var reader = command.ExecuteReader();
+            while (reader.Read())
+                _manifests[reader.GetInt64(0)] = Manifest(reader.GetInt64(0)) with { Sequence = reader.GetInt64(1) };
         }
         DurableFile.Sweep(world.SegmentDirectory, listed.Contains);
         DurableFile.Sweep(world.RejectDirectory, name => Guid.TryParse(Path.GetFileNameWithoutExtension(name), out var batch) && name.EndsWith(".csv", StringComparison.Ordinal) && FindBatch(batch) is not null);
@@ -82,11 +97,14 @@ public sealed class RecordStore(World world, NodeWriter writer)
     /// <summary>The current list of a dataset's segments and the size of its tail.</summary>
     public DatasetManifest Manifest(long dataset) => _manifests.GetValueOrDefault(dataset, DatasetManifest.Empty);
 
-    /// <param name="within">What else belongs to the contribution, in the same transaction.</param>
-    public Task CommitSegmentsAsync(Dataset dataset, Batch batch, IReadOnlyList<Segment> segments, Action<WriteScope>? within, CancellationToken cancel) =>
+    /// <param name="within">What else belongs to the contribution, in the same transaction, after the superseded rows are listed.</param>
+    /// <exception cref="NotCurrentException">A record to be superseded is not current any more; nothing was kept.</exception>
+    public Task CommitSegmentsAsync(
+        Dataset dataset, Batch batch, IReadOnlyList<Segment> segments, IReadOnlyList<Supersession> superseded, Action<WriteScope>? within, CancellationToken cancel) =>
         writer.RunAsync(scope =>
         {
             InsertBatch(scope, dataset, batch);
+            var replaced = ReplacedRows.Supersede(scope, dataset.Number, superseded);
             within?.Invoke(scope);
             var kept = ImmutableArray.CreateBuilder<Segment>(segments.Count);
             long first = 0;
@@ -102,14 +120,17 @@ public sealed class RecordStore(World world, NodeWriter writer)
                 first += segment.Rows;
                 kept.Add(segment with { Number = number });
             }
-            scope.AfterCommit(() => Update(dataset.Number, m => m with { Segments = m.Segments.AddRange(kept) }));
+            Publish(scope, dataset.Number, [], replaced, m => m with { Segments = m.Segments.AddRange(kept) });
         }, cancel);
 
-    /// <param name="within">What else belongs to the contribution, in the same transaction.</param>
-    public Task CommitTailAsync(Dataset dataset, Batch batch, IReadOnlyList<TailRow> rows, Action<WriteScope>? within, CancellationToken cancel) =>
+    /// <param name="within">What else belongs to the contribution, in the same transaction, after the superseded rows are listed.</param>
+    /// <exception cref="NotCurrentException">A record to be superseded is not current any more; nothing was kept.</exception>
+    public Task CommitTailAsync(
+        Dataset dataset, Batch batch, IReadOnlyList<TailRow> rows, IReadOnlyList<Supersession> superseded, Action<WriteScope>? within, CancellationToken cancel) =>
         writer.RunAsync(scope =>
         {
             InsertBatch(scope, dataset, batch);
+            var replaced = ReplacedRows.Supersede(scope, dataset.Number, superseded);
             within?.Invoke(scope);
             using var insert = scope.Command("INSERT INTO tail(dataset, batch, ordinal, row, salt) VALUES ($dataset, $batch, $ordinal, $row, $salt)");
             insert.Parameters.AddWithValue("$dataset", dataset.Number);
@@ -124,11 +145,7 @@ public sealed class RecordStore(World world, NodeWriter writer)
                 salt.Value = (object?)r.Salt ?? DBNull.Value;
                 insert.ExecuteNonQuery();
             }
-            scope.AfterCommit(() =>
-            {
-                Update(dataset.Number, m => m with { TailRows = m.TailRows + rows.Count });
-                TailAppended?.Invoke(dataset.Number, rows);
-            });
+            Publish(scope, dataset.Number, rows, replaced, m => m with { TailRows = m.TailRows + rows.Count });
         }, cancel);
 
     /// <summary>The batch that an earlier request with this key made, or null.</summary>
@@ -150,6 +167,11 @@ public sealed class RecordStore(World world, NodeWriter writer)
     public List<TailRow> ReadTail(long dataset, Guid? batch = null, long firstOrdinal = 0, long count = long.MaxValue)
     {
         using var connection = NodeDatabase.OpenReader(world);
+        return ReadTail(connection, dataset, batch, firstOrdinal, count);
+    }
+
+    private static List<TailRow> ReadTail(SqliteConnection connection, long dataset, Guid? batch, long firstOrdinal, long count)
+    {
         using var command = connection.CreateCommand();
         command.CommandText = batch is null
             ? "SELECT batch, ordinal, row, salt FROM tail WHERE dataset = $dataset ORDER BY batch, ordinal LIMIT $count"
@@ -170,6 +192,28 @@ public sealed class RecordStore(World world, NodeWriter writer)
         return rows;
     }
 
+    /// <summary>A dataset's tail and list of superseded rows with the number of the last commit, all of one moment.</summary>
+    internal (long Sequence, List<TailRow> Tail, List<ReplacedRow> Replaced) ReadContent(long dataset, bool withTail, bool withReplaced)
+    {
+        using var connection = NodeDatabase.OpenReader(world);
+        using var transaction = connection.BeginTransaction(deferred: true);
+        using var state = connection.CreateCommand();
+        state.CommandText = "SELECT sequence FROM record_state WHERE dataset = $dataset";
+        state.Parameters.AddWithValue("$dataset", dataset);
+        var sequence = state.ExecuteScalar() is long found ? found : 0;
+        var replaced = new List<ReplacedRow>();
+        if (withReplaced)
+        {
+            using var command = connection.CreateCommand();
+            command.CommandText = "SELECT batch, ordinal FROM replaced WHERE dataset = $dataset AND leaf IS NULL";
+            command.Parameters.AddWithValue("$dataset", dataset);
+            using var reader = command.ExecuteReader();
+            while (reader.Read())
+                replaced.Add(new(RecordId.FromBytes((byte[])reader[0]), (uint)reader.GetInt64(1)));
+        }
+        return (sequence, withTail ? ReadTail(connection, dataset, null, 0, long.MaxValue) : [], replaced);
+    }
+
     /// <summary>Which segments hold rows of a batch: the segment, its first ordinal of that batch, and how many.</summary>
     public List<(Segment Segment, long FirstOrdinal, long Rows)> SegmentsOf(Guid batch)
     {
@@ -188,8 +232,73 @@ public sealed class RecordStore(World world, NodeWriter writer)
         return found;
     }
 
+    /// <summary>Numbers this commit and, once it is durable, tells of it: first the rows, then the manifest. Answers the number.</summary>
+    internal long Publish(WriteScope scope, long dataset, IReadOnlyList<TailRow> tail, Replacements replaced, Func<DatasetManifest, DatasetManifest> change)
+    {
+        using var command = scope.Command("""
+            INSERT INTO record_state(dataset, sequence) VALUES ($dataset, 1) ON CONFLICT(dataset) DO UPDATE SET sequence = sequence + 1 RETURNING sequence
+            """);
+        command.Parameters.AddWithValue("$dataset", dataset);
+        var sequence = (long)command.ExecuteScalar()!;
+        scope.AfterCommit(() =>
+        {
+            Changing?.Invoke(dataset, new RecordsChange(sequence, tail, replaced.Rows));
+            Update(dataset, m =>
+            {
+                var next = change(m);
+                if (replaced.Segments.Count > 0)
+                    next = next with { Segments = [.. next.Segments.Select(s => replaced.Segments.Contains(s.Number) ? s with { HasReplaced = true } : s)] };
+                return next with { Sequence = sequence, Replaced = next.Replaced + replaced.Rows.Count };
+            });
+            if (tail.Count > 0)
+                TailAppended?.Invoke(dataset, tail);
+        });
+        return sequence;
+    }
+
+    /// <summary>Makes the manifest anew from what the transaction sees: after rows were taken away. Answers the number of the commit.</summary>
+    internal long Resync(WriteScope scope, long dataset)
+    {
+        var segments = ImmutableArray.CreateBuilder<Segment>();
+        using (var command = scope.Command("""
+            SELECT number, dataset, name, schema_version, rows, bytes, time_min, time_max, place_min, place_max, has_replaced FROM segment WHERE dataset = $dataset ORDER BY number
+            """))
+        {
+            command.Parameters.AddWithValue("$dataset", dataset);
+            using var reader = command.ExecuteReader();
+            while (reader.Read())
+                segments.Add(ReadSegment(reader));
+        }
+        using var counts = scope.Command("""
+            SELECT (SELECT count(*) FROM tail WHERE dataset = $dataset), (SELECT count(*) FROM replaced WHERE dataset = $dataset AND leaf IS NULL)
+            """);
+        counts.Parameters.AddWithValue("$dataset", dataset);
+        using var counted = counts.ExecuteReader();
+        counted.Read();
+        var (tail, replaced) = (counted.GetInt64(0), counted.GetInt64(1));
+        long sequence = 0;
+        return sequence = Publish(scope, dataset, [], Replacements.None, m => m with { Segments = segments.ToImmutable(), TailRows = tail, Replaced = replaced, Reshaped = sequence });
+    }
+
+    /// <summary>The leaves that stay of erased rows among these, by ordinal.</summary>
+    public Dictionary<long, byte[]> ErasedLeaves(long dataset, Guid batch, long first, long count)
+    {
+        using var connection = NodeDatabase.OpenReader(world);
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT ordinal, leaf FROM replaced WHERE dataset = $dataset AND batch = $batch AND ordinal >= $first AND ordinal < $end AND leaf IS NOT NULL";
+        command.Parameters.AddWithValue("$dataset", dataset);
+        command.Parameters.AddWithValue("$batch", RecordId.Bytes(batch));
+        command.Parameters.AddWithValue("$first", first);
+        command.Parameters.AddWithValue("$end", first + count);
+        var leaves = new Dictionary<long, byte[]>();
+        using var reader = command.ExecuteReader();
+        while (reader.Read())
+            leaves[reader.GetInt64(0)] = (byte[])reader[1];
+        return leaves;
+    }
+
     /// <summary>Replaces a dataset's list in memory; called after commits, on the writer's thread alone.</summary>
-    internal void Update(long dataset, Func<DatasetManifest, DatasetManifest> change)
+    private void Update(long dataset, Func<DatasetManifest, DatasetManifest> change)
     {
         var before = Manifest(dataset);
         var after = _manifests[dataset] = change(before);
@@ -200,8 +309,8 @@ public sealed class RecordStore(World world, NodeWriter writer)
     internal static long InsertSegment(WriteScope scope, long dataset, Segment segment)
     {
         using var command = scope.Command("""
-            INSERT INTO segment(dataset, name, schema_version, rows, bytes, time_min, time_max, place_min, place_max)
-            VALUES ($dataset, $name, $version, $rows, $bytes, $timeMin, $timeMax, $placeMin, $placeMax) RETURNING number
+            INSERT INTO segment(dataset, name, schema_version, rows, bytes, time_min, time_max, place_min, place_max, has_replaced)
+            VALUES ($dataset, $name, $version, $rows, $bytes, $timeMin, $timeMax, $placeMin, $placeMax, $replaced) RETURNING number
             """);
         command.Parameters.AddWithValue("$dataset", dataset);
         command.Parameters.AddWithValue("$name", Path.GetFileNameWithoutExtension(segment.Path));
@@ -212,6 +321,7 @@ public sealed class RecordStore(World world, NodeWriter writer)
         command.Parameters.AddWithValue("$timeMax", segment.TimeMax);
         command.Parameters.AddWithValue("$placeMin", (object?)segment.PlaceMin ?? DBNull.Value);
         command.Parameters.AddWithValue("$placeMax", (object?)segment.PlaceMax ?? DBNull.Value);
+        command.Parameters.AddWithValue("$replaced", segment.HasReplaced);
         return (long)command.ExecuteScalar()!;
     }
 
@@ -293,10 +403,12 @@ public sealed class RecordStore(World world, NodeWriter writer)
 }
 
 /// <summary>What a dataset consists of now. Immutable; replaced as a whole after each commit.</summary>
-/// <param name="Folds">Folds since the start: a copy of the tail made before the last one is out of date.</param>
-public sealed record DatasetManifest(ImmutableArray<Segment> Segments, long TailRows, long Folds, long Replaced)
+/// <param name="Sequence">Number of the commit that made it.</param>
+/// <param name="Reshaped">Number of the last commit since the start that took rows out of the tail: a copy of the tail made before is out of date.</param>
+/// <param name="Replaced">Rows that are kept and superseded.</param>
+public sealed record DatasetManifest(ImmutableArray<Segment> Segments, long TailRows, long Sequence, long Reshaped, long Replaced)
 {
-    public static readonly DatasetManifest Empty = new([], 0, 0, 0);
+    public static readonly DatasetManifest Empty = new([], 0, 0, 0, 0);
 
     public long Rows => Segments.Sum(s => s.Rows) + TailRows - Replaced;
 }

@@ -69,6 +69,16 @@ public sealed class RowEncoder
         return result;
     }
 
+    /// <summary>The preimage of one row's leaf: 0x00, the row, its salt.</summary>
+    public byte[] EncodeOne(RowColumns rows, int r)
+    {
+        var need = FixedMax(rows) + rows.Fields.Where(f => f.Field.Storage == FieldStorage.Text && !f.Nulls[r]).Sum(f => f.Lengths[r]);
+        if (rows.PlaceIndex >= 0 && !rows.Fields[rows.PlaceIndex].Nulls[r])
+            need += rows.Fields[rows.PlaceIndex].Lengths[r];
+        var buffer = new byte[need];
+        return buffer[..EncodeRow(rows, r, buffer)];
+    }
+
     private int EncodeRow(RowColumns rows, int r, Span<byte> to)
     {
         var ordinal = rows.OrdinalOf(r);

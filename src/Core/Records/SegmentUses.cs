@@ -8,14 +8,15 @@ public sealed class SegmentUses
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<string, int> _readers = new(StringComparer.Ordinal);
-    private readonly HashSet<string> _retired = new(StringComparer.Ordinal);
+    // Paths nobody new may read, and what completes when the file is gone.
+    private readonly Dictionary<string, TaskCompletionSource> _retired = new(StringComparer.Ordinal);
 
     /// <summary>Keeps the files until the answer is disposed; null when one of them is gone or going, so that the list must be read again.</summary>
     public IDisposable? TryHold(IReadOnlyCollection<Segment> segments)
     {
         lock (_lock)
         {
-            if (segments.Any(s => _retired.Contains(s.Path)))
+            if (segments.Any(s => _retired.ContainsKey(s.Path)))
                 return null;
             foreach (var segment in segments)
                 _readers[segment.Path] = _readers.GetValueOrDefault(segment.Path) + 1;
@@ -23,15 +24,23 @@ public sealed class SegmentUses
         }
     }
 
-    /// <summary>After the commit that took the segment from the list: nobody new may read it, and it goes with its last reader.</summary>
-    public void Retire(Segment segment)
+    /// <summary>After the commit that took the segment from the list: nobody new may read it, and it goes with its last reader. Completes when it is gone.</summary>
+    public Task Retire(string path)
     {
         lock (_lock)
         {
-            _retired.Add(segment.Path);
-            if (!_readers.ContainsKey(segment.Path))
-                File.Delete(segment.Path);
+            if (!_retired.TryGetValue(path, out var gone))
+                _retired[path] = gone = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            if (!_readers.ContainsKey(path))
+                Delete(path, gone);
+            return gone.Task;
         }
+    }
+
+    private static void Delete(string path, TaskCompletionSource gone)
+    {
+        File.Delete(path);
+        gone.TrySetResult();
     }
 
     private void Release(List<string> paths)
@@ -43,8 +52,8 @@ public sealed class SegmentUses
                 if (--_readers[path] > 0)
                     continue;
                 _readers.Remove(path);
-                if (_retired.Contains(path))
-                    File.Delete(path);
+                if (_retired.TryGetValue(path, out var gone))
+                    Delete(path, gone);
             }
         }
     }

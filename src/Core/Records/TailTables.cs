@@ -1,30 +1,36 @@
 using System.Collections.Concurrent;
 using System.Globalization;
-using System.Text;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Query;
 
 namespace Gongzhi.Core.Records;
 
 /// <summary>
-/// Keeps a copy of each tail in DuckDB, so that a query sees segments and tail as one. Rows are added as they are committed; a
-/// table is made anew when the dataset's definition changes or when too many rows waited for a reader.
+/// Keeps a copy of each dataset's tail and of its list of replaced rows in DuckDB, so that a query sees segments and tail as one and current rows
+/// only. What is committed is added when the next query opens; each row carries the number of its commit, and a snapshot looks at those up to
+/// its own, so that it stays one moment's view while later ones add to the same tables.
 /// </summary>
 public sealed class TailTables
 {
-    /// <summary>Rows held for a table nobody has asked for; beyond, they are forgotten and read from SQL when asked.</summary>
+    /// <summary>Tail rows held for a table nobody has asked for; beyond, they are forgotten and read from SQL when asked.</summary>
     private const int WaitingMax = 20_000;
+
+    /// <summary>Replaced rows held likewise: 20 bytes each.</summary>
+    private const int ReplacedWaitingMax = 1_000_000;
+
+    /// <summary>A commit tells of itself within microseconds; this only bounds the wait of a reader when the writer has stopped in between.</summary>
+    private static readonly TimeSpan PublishWait = TimeSpan.FromSeconds(5);
 
     private readonly DuckEngine _engine;
     private readonly RecordStore _store;
     private readonly Catalog.Catalog _catalog;
-    private readonly ConcurrentDictionary<long, Tail> _tails = new();
+    private readonly ConcurrentDictionary<long, State> _states = new();
     private long _names;
 
     public TailTables(DuckEngine engine, RecordStore store, Catalog.Catalog catalog)
     {
         (_engine, _store, _catalog) = (engine, store, catalog);
-        store.TailAppended += Append;
+        store.Changing += Append;
     }
 
     /// <summary>What the dataset holds now. Dispose it after the query: until then its files stay.</summary>
@@ -45,187 +51,194 @@ public sealed class TailTables
 
     private RecordSnapshot Look(Dataset dataset, long ledgerIndex)
     {
-        var tail = _tails.GetOrAdd(dataset.Number, _ => new Tail());
-        lock (tail)
+        var state = _states.GetOrAdd(dataset.Number, _ => new State());
+        lock (state)
         {
             while (true)
             {
-                // The list is read before the rows. A fold that commits in between shows as another count afterwards; then both are read again,
-                // so that no row is seen twice or not at all.
+                // What the manifest tells of has been queued before: after the queue is drained, the tables hold at least that.
                 var manifest = _store.Manifest(dataset.Number);
-                if (manifest.TailRows == 0)
-                    return new RecordSnapshot(dataset, manifest.Segments, null, null, ledgerIndex);
-                if (tail.Table is null || tail.Table.Version != dataset.Version || tail.Table.Folds != manifest.Folds || tail.Lost)
-                    Load(tail, dataset, manifest.Folds);
-                else
-                    Add(tail.Table, dataset, Drain(tail));
-                if (_store.Manifest(dataset.Number).Folds != manifest.Folds)
+                if (state.Lost)
+                    Forget(state);
+                if (state.Tail is { } old && (old.Version != dataset.Version || old.LoadedAt < manifest.Reshaped))
+                {
+                    Retire(old);
+                    state.Tail = null;
+                }
+                var needsTail = manifest.TailRows > 0 && state.Tail is null;
+                var needsReplaced = manifest.Replaced > 0 && state.Replaced is null;
+                if (needsTail || needsReplaced)
+                {
+                    Load(state, dataset, needsTail, needsReplaced);
                     continue;
-                var table = tail.Table!;
-                table.Readers++;
-                return new RecordSnapshot(dataset, manifest.Segments, table.Name, null, ledgerIndex, () => Release(tail, table));
+                }
+                Drain(state, dataset);
+                return Snapshot(state, dataset, manifest, ledgerIndex);
             }
         }
     }
 
-    private void Append(long dataset, IReadOnlyList<TailRow> rows)
+    /// <summary>Completes when no snapshot older than the commit is open, and nothing of what it took away is in memory any more.</summary>
+    public async Task ForgetAsync(long dataset, long sequence, CancellationToken cancel)
     {
-        // On the writer's thread: only queue. A tail nobody has opened yet is read whole when it is.
-        if (!_tails.TryGetValue(dataset, out var tail) || tail.Lost)
+        if (!_states.TryGetValue(dataset, out var state))
             return;
-        if (tail.Waiting.Count + rows.Count > WaitingMax)
+        Task wait;
+        lock (state)
         {
-            tail.Lost = true;
-            tail.Waiting.Clear();
+            Forget(state);
+            if (!state.Live.Keys.Any(s => s < sequence))
+                return;
+            var waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            state.Waiters.Add((sequence, waiter));
+            wait = waiter.Task;
+        }
+        await wait.WaitAsync(cancel).ConfigureAwait(false);
+    }
+
+    private RecordSnapshot Snapshot(State state, Dataset dataset, DatasetManifest manifest, long ledgerIndex)
+    {
+        var tail = manifest.TailRows > 0 ? state.Tail : null;
+        var replaced = manifest.Replaced > 0 ? state.Replaced : null;
+        if (tail is not null)
+            tail.Readers++;
+        if (replaced is not null)
+            replaced.Readers++;
+        state.Live[manifest.Sequence] = state.Live.GetValueOrDefault(manifest.Sequence) + 1;
+        return new RecordSnapshot(dataset, manifest.Segments, tail?.Name, replaced?.Name, ledgerIndex, () => Release(state, manifest.Sequence, tail, replaced))
+        {
+            Sequence = manifest.Sequence,
+        };
+    }
+
+    private void Append(long dataset, RecordsChange change)
+    {
+        // On the writer's thread: only queue. Tables nobody has opened yet are read whole when they are.
+        if (!_states.TryGetValue(dataset, out var state) || state.Lost)
             return;
-        }
-        foreach (var row in rows)
-            tail.Waiting.Enqueue(row);
+        state.Waiting.Enqueue(change);
+        if (Interlocked.Add(ref state.TailWaiting, change.Tail.Count) <= WaitingMax && Interlocked.Add(ref state.ReplacedWaiting, change.Replaced.Count) <= ReplacedWaitingMax)
+            return;
+        state.Lost = true;
+        state.Waiting.Clear();
     }
 
-    private void Load(Tail tail, Dataset dataset, long folds)
+    /// <summary>Makes tables anew from SQL. What is queued meanwhile and was read already is told apart by the number of its commit.</summary>
+    private void Load(State state, Dataset dataset, bool tail, bool replaced)
     {
-        // Rows committed from here on are queued; those that SQL already shows are told apart by their ids.
-        tail.Lost = false;
-        tail.Waiting.Clear();
-        var old = tail.Table;
-        var table = new Table(string.Create(CultureInfo.InvariantCulture, $"tail_{dataset.Number}_{Interlocked.Increment(ref _names)}"), dataset.Version, folds);
-        _engine.Execute(CreateTable(table.Name, dataset));
-        Add(table, dataset, _store.ReadTail(dataset.Number));
-        tail.Table = table;
-        if (old is not null)
+        var content = _store.ReadContent(dataset.Number, tail, replaced);
+        // SQL may be a commit ahead of what is told of it; a snapshot must not be older than the rows it is made of.
+        SpinWait.SpinUntil(() => _store.Manifest(dataset.Number).Sequence >= content.Sequence, PublishWait);
+        if (tail)
         {
-            old.Retired = true;
-            if (old.Readers == 0)
-                _engine.Execute($"DROP TABLE {old.Name}");
+            state.Tail = New("tail", dataset, content.Sequence);
+            _engine.Execute(TailRows.CreateTable(state.Tail.Name, dataset));
+            Add(state.Tail, dataset, content.Tail, content.Sequence);
         }
-    }
-
-    private void Release(Tail tail, Table table)
-    {
-        lock (tail)
+        if (replaced)
         {
-            table.Readers--;
-            if (table.Retired && table.Readers == 0)
-                _engine.Execute($"DROP TABLE {table.Name}");
+            state.Replaced = New("replaced", dataset, content.Sequence);
+            _engine.Execute($"CREATE TABLE {state.Replaced.Name} (_batch BLOB, _ordinal INTEGER, _seq BIGINT)");
+            Add(state.Replaced, content.Replaced, content.Sequence);
         }
     }
 
-    private static List<TailRow> Drain(Tail tail)
+    private Table New(string kind, Dataset dataset, long sequence) =>
+        new(string.Create(CultureInfo.InvariantCulture, $"{kind}_{dataset.Number}_{Interlocked.Increment(ref _names)}"), dataset.Version, sequence);
+
+    private void Drain(State state, Dataset dataset)
     {
-        var rows = new List<TailRow>();
-        while (tail.Waiting.TryDequeue(out var row))
-            rows.Add(row);
-        return rows;
+        while (state.Waiting.TryDequeue(out var change))
+        {
+            Interlocked.Add(ref state.TailWaiting, -change.Tail.Count);
+            Interlocked.Add(ref state.ReplacedWaiting, -change.Replaced.Count);
+            // Without a table the rows are read from SQL when they are asked for.
+            if (state.Tail is { } tail && change.Sequence > tail.LoadedAt)
+                Add(tail, dataset, change.Tail, change.Sequence);
+            if (state.Replaced is { } replaced && change.Sequence > replaced.LoadedAt)
+                Add(replaced, change.Replaced, change.Sequence);
+        }
     }
 
-    private void Add(Table table, Dataset dataset, List<TailRow> rows)
+    private void Add(Table table, Dataset dataset, IReadOnlyList<TailRow> rows, long sequence)
     {
-        rows.RemoveAll(row => !table.Held.Add((row.Batch, row.Ordinal)));
         if (rows.Count == 0)
             return;
         using var appender = _engine.OpenAppender(table.Name);
         foreach (var version in rows.GroupBy(r => RowDecoder.SchemaVersion(r.Row)))
         {
             var written = _catalog.Find(dataset.Id, version.Key) ?? throw new InvalidDataException($"Version {version.Key} of {dataset.Id} is not known.");
-            Write(appender, dataset, RowDecoder.Decode(written, [.. version]));
+            TailRows.Write(appender, dataset, RowDecoder.Decode(written, [.. version]), sequence);
         }
     }
 
-    private static void Write(TableAppender appender, Dataset dataset, RowColumns rows)
+    private void Add(Table table, IReadOnlyList<ReplacedRow> rows, long sequence)
     {
-        for (var r = 0; r < rows.Rows; r++)
+        if (rows.Count == 0)
+            return;
+        using var appender = _engine.OpenAppender(table.Name);
+        foreach (var row in rows)
+            appender.Rows.CreateRow().AppendValue(RecordId.Bytes(row.Batch)).AppendValue((int?)(int)row.Ordinal).AppendValue((long?)sequence).EndRow();
+    }
+
+    private void Forget(State state)
+    {
+        state.Lost = false;
+        state.Waiting.Clear();
+        (state.TailWaiting, state.ReplacedWaiting) = (0, 0);
+        Retire(state.Tail);
+        Retire(state.Replaced);
+        (state.Tail, state.Replaced) = (null, null);
+    }
+
+    private void Release(State state, long sequence, Table? tail, Table? replaced)
+    {
+        lock (state)
         {
-            var row = appender.Rows.CreateRow();
-            row.AppendValue(RecordId.Bytes(rows.BatchOf(r)));
-            row.AppendValue((int)rows.OrdinalOf(r));
-            row.AppendValue(Time(rows.Times[r]));
-            row.AppendValue(rows.PlaceIndex < 0 || rows.Fields[rows.PlaceIndex].Nulls[r] ? null : Text(rows, rows.Fields[rows.PlaceIndex], r));
-            for (var f = 0; f < dataset.Fields.Count; f++)
+            if (--state.Live[sequence] == 0)
+                state.Live.Remove(sequence);
+            foreach (var table in (Table?[])[tail, replaced])
             {
-                // A row of an older version lacks the fields added since.
-                if (f >= rows.Fields.Length || rows.Fields[f].Nulls[r])
-                {
-                    row.AppendNullValue();
-                    continue;
-                }
-                var column = rows.Fields[f];
-                switch (column.Field.Type)
-                {
-                    case FieldType.String or FieldType.Place:
-                        row.AppendValue(Text(rows, column, r));
-                        break;
-                    case FieldType.Decimal:
-                        row.AppendValue(DecimalText.Exact(column.Values[r], column.Field.Scale));
-                        break;
-                    case FieldType.Double:
-                        row.AppendValue(column.Double(r));
-                        break;
-                    case FieldType.Boolean:
-                        row.AppendValue(column.Values[r] != 0);
-                        break;
-                    case FieldType.Date:
-                        row.AppendValue(DateOnly.FromDayNumber((int)column.Values[r] + UnixDay));
-                        break;
-                    case FieldType.DateTime:
-                        row.AppendValue(Time(column.Values[r]));
-                        break;
-                    case FieldType.Time:
-                        row.AppendValue(TimeOnly.FromTimeSpan(TimeSpan.FromMicroseconds(column.Values[r])));
-                        break;
-                    default:
-                        row.AppendValue(column.Values[r]);
-                        break;
-                }
+                if (table is not null && --table.Readers == 0 && table.Retired)
+                    _engine.Execute($"DROP TABLE {table.Name}");
             }
-            row.EndRow();
+            foreach (var waiter in state.Waiters.Where(w => !state.Live.Keys.Any(s => s < w.Sequence)).ToList())
+            {
+                state.Waiters.Remove(waiter);
+                waiter.Done.TrySetResult();
+            }
         }
     }
 
-    private static readonly int UnixDay = new DateOnly(1970, 1, 1).DayNumber;
-
-    private static DateTime Time(long microseconds) => DateTime.UnixEpoch.AddTicks(microseconds * TimeSpan.TicksPerMicrosecond);
-
-    private static string Text(RowColumns rows, FieldColumn column, int r) => Encoding.UTF8.GetString(rows.TextOf(column, r));
-
-    private static string CreateTable(string name, Dataset dataset)
+    private void Retire(Table? table)
     {
-        var sql = new StringBuilder($"CREATE TABLE {name} (_batch BLOB, _ordinal INTEGER, _time TIMESTAMP, _place VARCHAR");
-        foreach (var field in dataset.Fields)
-        {
-            sql.Append(CultureInfo.InvariantCulture, $", \"{field.Name.Replace("\"", "\"\"", StringComparison.Ordinal)}\" {SqlType(field)}");
-        }
-        return sql.Append(')').ToString();
+        if (table is null)
+            return;
+        table.Retired = true;
+        if (table.Readers == 0)
+            _engine.Execute($"DROP TABLE {table.Name}");
     }
 
-    private static string SqlType(Field field) => field.Type switch
+    /// <summary>One dataset's tables. Guarded by its own lock, but for the queue, which the writer's thread fills.</summary>
+    private sealed class State
     {
-        FieldType.String or FieldType.Place => "VARCHAR",
-        FieldType.Decimal => string.Create(CultureInfo.InvariantCulture, $"DECIMAL(18,{field.Scale})"),
-        FieldType.Double => "DOUBLE",
-        FieldType.Boolean => "BOOLEAN",
-        FieldType.Date => "DATE",
-        FieldType.DateTime => "TIMESTAMP",
-        FieldType.Time => "TIME",
-        _ => "BIGINT",
-    };
+        public Table? Tail { get; set; }
+        public Table? Replaced { get; set; }
+        public ConcurrentQueue<RecordsChange> Waiting { get; } = new();
+        public int TailWaiting;
+        public int ReplacedWaiting;
 
-    /// <summary>One dataset's tail. Guarded by its own lock, but for the queue, which the writer's thread fills.</summary>
-    private sealed class Tail
-    {
-        public Table? Table { get; set; }
-        public ConcurrentQueue<TailRow> Waiting { get; } = new();
+        /// <summary>Open snapshots by their sequence.</summary>
+        public Dictionary<long, int> Live { get; } = [];
+        public List<(long Sequence, TaskCompletionSource Done)> Waiters { get; } = [];
 
-        /// <summary>Rows were forgotten; the table must be read from SQL again.</summary>
-        public volatile bool Lost = true;
+        /// <summary>Rows were forgotten; the tables must be read from SQL again.</summary>
+        public volatile bool Lost;
     }
 
-    private sealed class Table(string name, int version, long folds)
+    /// <param name="LoadedAt">The commit up to which the table was read from SQL.</param>
+    private sealed record Table(string Name, int Version, long LoadedAt)
     {
-        public string Name { get; } = name;
-        public int Version { get; } = version;
-        public long Folds { get; } = folds;
-        public HashSet<(Guid, uint)> Held { get; } = [];
         public int Readers { get; set; }
         public bool Retired { get; set; }
     }

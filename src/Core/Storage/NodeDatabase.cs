@@ -36,6 +36,21 @@ public static class NodeDatabase
         return connection;
     }
 
+    /// <summary>
+    /// Copies the journal into the database and empties it, so that nothing of what was overwritten stays in it. Waits for readers that still
+    /// look at the past.
+    /// </summary>
+    /// <exception cref="StoreUnavailableException">They did not end in time.</exception>
+    public static Task TruncateJournalAsync(World world, CancellationToken cancel) => Task.Run(() =>
+    {
+        using var connection = OpenConnection(ConnectionString(world));
+        using var command = connection.CreateCommand();
+        command.CommandText = "PRAGMA wal_checkpoint(TRUNCATE)";
+        using var reader = command.ExecuteReader();
+        if (!reader.Read() || reader.GetInt64(0) != 0)
+            throw new StoreUnavailableException(new TimeoutException("The journal is still being read."));
+    }, cancel);
+
     public static void Configure(DbContextOptionsBuilder options, World world) =>
         options.UseSqlite(ConnectionString(world))
             .AddInterceptors(new Audit.AuditInterceptor(), new Audit.BypassGuard())

@@ -28,6 +28,7 @@ public static partial class NodeHost
         var services = builder.Services;
         services.AddSingleton<IHotSchema, RecordSchema>();
         services.AddSingleton<IHotSchema, KeySchema>();
+        services.AddSingleton<IHotSchema, ErasureSchema>();
         services.AddSingleton<IHotSchema, LogStateSchema>();
         services.AddSingleton<IHotSchema, PlaceSchema>();
         services.AddSingleton<IModelPart, CatalogModel>();
@@ -44,6 +45,9 @@ public static partial class NodeHost
         services.AddSingleton<Catalog>();
         services.AddSingleton<Elements>();
         services.AddSingleton<RecordStore>();
+        services.AddSingleton<RecordVersions>();
+        services.AddSingleton<SubjectKey>();
+        services.AddSingleton<Erasures>();
         services.AddSingleton<Sequencer>();
         services.AddSingleton<Fold>();
         services.AddSingleton<Compaction>();
@@ -110,7 +114,9 @@ public static partial class NodeHost
     }
 
     /// <summary>Opens what is kept, in order, before the first request; a ledger that is not what was signed stops the start.</summary>
-    private sealed class RecordsStartup(World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Fold fold, Compaction compaction, KeyIndex keys, KeyMerge merge, Sequencer sequencer) : IHostedService
+    private sealed class RecordsStartup(
+        World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Fold fold, Compaction compaction, KeyIndex keys, KeyMerge merge,
+        Erasures erasures, Sequencer sequencer) : IHostedService
     {
         public async Task StartAsync(CancellationToken cancellationToken)
         {
@@ -120,6 +126,8 @@ public static partial class NodeHost
             catalog.Open();
             records.Open();
             _ = fold;
+            // Before the keys, which are made from the rows that stay.
+            await erasures.OpenAsync(cancellationToken).ConfigureAwait(false);
             _ = compaction;
             _ = merge;
             await keys.OpenAsync(catalog, cancellationToken).ConfigureAwait(false);

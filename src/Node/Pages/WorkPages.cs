@@ -144,7 +144,7 @@ internal static class WorkPages
         ICellSource source;
         try
         {
-            source = await CellSources.OpenAsync(file.OpenReadStream(), file.ContentType, file.FileName, [.. dataset.Fields.Select(f => f.Name)], world.SpoolDirectory,
+            source = await CellSources.OpenAsync(file.OpenReadStream(), file.ContentType, file.FileName, RowReader.ColumnsOf(dataset), world.SpoolDirectory,
                 new SourceOptions { CollectFaults = partial, FreeBytesMin = world.FreeBytesMin }, cancel).ConfigureAwait(false);
         }
         catch (SourceFormatException e)

@@ -28,7 +28,7 @@ internal sealed class CoreFixture : IAsyncDisposable
         World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed };
         var epoch = new PolicyEpoch();
         using (var db = Open())
-            NodeDatabase.Prepare(World, db, [new RecordSchema(), new KeySchema(), new LogStateSchema(), new PlaceSchema(), epoch]);
+            NodeDatabase.Prepare(World, db, [new RecordSchema(), new KeySchema(), new ErasureSchema(), new LogStateSchema(), new PlaceSchema(), epoch]);
         Writer = new NodeWriter(World, Open, NullLogger<NodeWriter>.Instance);
         Catalog = new Core.Catalog.Catalog(World, Writer, epoch, TimeProvider.System);
         Catalog.Open();
@@ -40,6 +40,10 @@ internal sealed class CoreFixture : IAsyncDisposable
         Keys = new KeyIndex(World, Writer, Store);
         KeyMerge = new KeyMerge(World, Keys, Writer, NullLogger<KeyMerge>.Instance);
         Intake = new IntakeService(Store, World, new IntakeRules { Places = KnownPlace }, Keys, TimeProvider.System);
+        Engine = new Core.Query.DuckEngine(new() { SegmentsDirectory = World.SegmentDirectory, TempDirectory = Path.Combine(World.SpoolDirectory, "duckdb"), MemoryMegabytes = 512, Threads = 2 }, TimeProvider.System);
+        Tails = new TailTables(Engine, Store, Catalog);
+        Versions = new RecordVersions(World, Store);
+        Erasures = new Erasures(World, Store, Catalog, Writer, Tails, Engine, new SubjectKey(World), TimeProvider.System);
         Fold = new Fold(World, Store, Catalog, Writer, NullLogger<Fold>.Instance);
         Compaction = new Compaction(World, Store, Catalog, Writer, NullLogger<Compaction>.Instance);
         Proofs = new ProofService(Catalog, Store, Sequencer);
@@ -59,7 +63,27 @@ internal sealed class CoreFixture : IAsyncDisposable
 
     /// <summary>How many datasets' keys were made anew when this core was opened.</summary>
     public int KeysRebuilt { get; private set; }
+    public Core.Query.DuckEngine Engine { get; }
+    public TailTables Tails { get; }
+    public RecordVersions Versions { get; }
+    public Erasures Erasures { get; }
     public TerritoryStore Territory { get; }
+
+    /// <summary>Rows of a dataset's field as a query sees them now, sorted.</summary>
+    public async Task<List<string>> ReadAsync(Dataset dataset, string field, RecordSnapshot? snapshot = null)
+    {
+        using var own = snapshot is null ? Tails.Open(dataset, 0) : null;
+        var permit = new ReadPermit { Grant = "g", Dataset = dataset.Id, Purpose = "p", Fields = dataset.Fields.ToDictionary(f => f.Name, _ => FieldTransform.Plain) };
+        var request = new Core.Query.QueryRequest { Dataset = dataset.Id, Purpose = "p", Fields = [field], Format = Core.Query.QueryFormat.Ndjson };
+        var compiled = Core.Query.QueryCompiler.Compile(request, permit, snapshot ?? own!, _ => []);
+        Assert.True(compiled.Ok, compiled.Problem?.Detail);
+        var run = await Engine.RunAsync(compiled.Value, TestContext.Current.CancellationToken);
+        Assert.True(run.Ok, run.Problem?.Detail);
+        using var reader = run.Value;
+        using var output = new MemoryStream();
+        await Core.Query.QueryWriter.WriteAsync(reader, output, Core.Query.QueryFormat.Ndjson, "", false, TestContext.Current.CancellationToken);
+        return [.. Encoding.UTF8.GetString(output.ToArray()).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => JsonDocument.Parse(l).RootElement.GetProperty(field).ToString()).Order(StringComparer.Ordinal)];
+    }
 
     public static Caller Steward { get; } = new() { Party = "steward", Units = ["office"], Roles = new HashSet<string> { Roles.Steward } };
 
@@ -74,6 +98,7 @@ internal sealed class CoreFixture : IAsyncDisposable
             directory ?? Directory.CreateTempSubdirectory("gongzhi-test-").FullName, directory is null, interposed, clock ?? TimeProvider.System, tiles ?? (_ => null));
         try
         {
+            await fixture.Erasures.OpenAsync(TestContext.Current.CancellationToken);
             fixture.KeysRebuilt = await fixture.Keys.OpenAsync(fixture.Catalog, TestContext.Current.CancellationToken);
             await fixture.Sequencer.OpenAsync(TestContext.Current.CancellationToken);
             return fixture;
@@ -93,7 +118,7 @@ internal sealed class CoreFixture : IAsyncDisposable
         return put.Value.Dataset;
     }
 
-    public async Task<Result<IntakeReceipt>> ContributeAsync(Dataset dataset, string csv, IntakeMode mode = IntakeMode.All, string? key = null)
+    public async Task<Result<IntakeReceipt>> ContributeAsync(Dataset dataset, string csv, IntakeMode mode = IntakeMode.All, string? key = null, Func<Batch, Problem?>? maySupersede = null)
     {
         await using var source = await CsvSource.OpenAsync(new MemoryStream(Encoding.UTF8.GetBytes(csv)), new SourceOptions { CollectFaults = mode == IntakeMode.Partial });
         return await Intake.ContributeAsync(new Contribution
@@ -103,6 +128,7 @@ internal sealed class CoreFixture : IAsyncDisposable
             Source = source,
             Mode = mode,
             IdempotencyKey = key,
+            MaySupersede = maySupersede ?? (_ => null),
             Origin = "test text/csv",
         }, TestContext.Current.CancellationToken);
     }
@@ -112,6 +138,7 @@ internal sealed class CoreFixture : IAsyncDisposable
         await Fold.DisposeAsync();
         await StopCompactionAsync();
         await KeyMerge.DisposeAsync();
+        Engine.Dispose();
         await Sequencer.DisposeAsync();
         await Writer.DisposeAsync();
         Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
