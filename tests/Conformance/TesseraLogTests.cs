@@ -30,7 +30,7 @@ public sealed class TesseraLogTests
     {
         var source = VectorFiles.External("ledger/tessera_log/log");
         Assert.True(NoteVerifier.TryParse(VKey, out var key));
-        foreach (var (path, named) in new[] { ("checkpoint", "checkpoint"), ("tile/0/000.p/15", "tile/entries/000.p/15"), ("tile/entries/000.p/15", "tile/entries/000.p/15") })
+        foreach (var (path, named) in new[] { ("checkpoint", "checkpoint"), ("tile/0/000.p/15", "tile/0/000.p/15"), ("tile/entries/000.p/15", "tile/entries/000.p/15") })
         {
             var copy = Directory.CreateTempSubdirectory("gongzhi-tessera-");
             try
