@@ -158,17 +158,27 @@ internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings fin
                 continue; // The current one, which was compared, or one of a step under way.
             var wider = new[] { tile with { Width = width }, tile with { Width = TilePath.FullWidth } }
                 .Select(t => Path.Combine(world.LedgerDirectory, t.ToString())).FirstOrDefault(File.Exists);
-            if (wider is null || !Bytes(path, out var narrow) || !Bytes(wider, out var wide))
+            if (wider is null || IsNamed(wider) || !Bytes(path, out var narrow) || !Bytes(wider, out var wide))
                 continue;
             if (!wide.AsSpan().StartsWith(narrow) || (tile.Level >= 0 && narrow.Length != tile.Width * MerkleTree.HashBytes))
                 Add(new LogBreak(name, "is not the beginning of what the log has there now."));
         }
     }
 
+    /// <summary>A file that is itself found broken tells nothing about a narrower one.</summary>
+    private bool IsNamed(string path)
+    {
+        var name = Path.GetRelativePath(world.LedgerDirectory, path).Replace(Path.DirectorySeparatorChar, '/');
+        return _audit?.Break?.File == name || findings.Names(Kind(name), "ledger/" + name);
+    }
+
+    private static CheckKind Kind(string file) =>
+        file == TilePath.Checkpoint ? CheckKind.Checkpoint
+        : file.StartsWith("tile/entries/", StringComparison.Ordinal) ? CheckKind.EntryBundle : CheckKind.Tile;
+
     private void Add(LogBreak broken, long? index = null)
     {
-        var kind = broken.File == TilePath.Checkpoint ? CheckKind.Checkpoint
-            : broken.File.StartsWith("tile/entries/", StringComparison.Ordinal) ? CheckKind.EntryBundle : CheckKind.Tile;
+        var kind = Kind(broken.File);
         var place = "ledger/" + broken.File;
         if (findings.Names(kind, place))
             return;

@@ -182,10 +182,8 @@ public sealed class CompactionTests
     [InlineData(true)]
     public async Task Each_durable_step_may_fail(bool persisted)
     {
-        var seen = new HashSet<string>();
-        for (var at = 0; ; at++)
+        var seen = await OneFault.EachAsync(persisted, async fault =>
         {
-            var fault = new OneFault(at, persisted);
             var directory = Temporary();
             List<long> wanted;
             await using (var core = await CoreFixture.OpenAsync(directory, fault.Interpose))
@@ -209,11 +207,8 @@ public sealed class CompactionTests
                 Assert.Empty((await RecordCheck.RunAsync(core.World, new RecordCheckOptions { Model = core.Model }, null, Cancel)).Findings);
             }
             Directory.Delete(directory, recursive: true);
-            if (fault.Hit is null)
-                break;
-            seen.Add(fault.Hit);
-        }
-        Assert.Equal(["close segment", "commit", "flush directory", "flush segment", "rename"], seen.Order(StringComparer.Ordinal));
+        });
+        Assert.Equal(["close segment", "commit", "flush directory", "flush segment", "rename"], seen);
     }
 
     /// <summary>Contributions, folds, compactions, queries and restarts in any order, partly at once: a query sees what a plain list holds.</summary>

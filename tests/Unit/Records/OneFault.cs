@@ -1,22 +1,43 @@
+using System.Collections.Concurrent;
+
 namespace Gongzhi.Tests.Unit.Records;
 
-/// <summary>Makes the durable step of one number fail while it is armed, before or after it took effect.</summary>
-internal sealed class OneFault(int at, bool persisted)
+/// <summary>
+/// Lets one durable step fail, once, either before it did anything or after it did everything. A step is named by its kind and its number among
+/// those of its kind: what runs beside, such as the sequencer, moves the order of kinds from run to run.
+/// </summary>
+internal sealed class OneFault(string step, int at, bool persisted)
 {
+    private readonly ConcurrentDictionary<string, int> _counts = new();
     private volatile bool _armed;
-    private int _seen;
 
-    /// <summary>The step that was made to fail, or null when there were fewer.</summary>
-    public string? Hit { get; private set; }
+    public bool Hit { get; private set; }
 
-    public void Interpose(string step, Action action)
+    /// <summary>Runs once to count the steps, then once for each of them; answers the kinds of step that there were.</summary>
+    public static async Task<IEnumerable<string>> EachAsync(bool persisted, Func<OneFault, Task> run)
     {
-        if (!_armed || Interlocked.Increment(ref _seen) != at + 1)
+        var counting = new OneFault("", 0, persisted);
+        await run(counting);
+        foreach (var (step, count) in counting._counts)
+        {
+            for (var at = 0; at < count; at++)
+            {
+                var fault = new OneFault(step, at, persisted);
+                await run(fault);
+                Assert.True(fault.Hit || at > 0, $"{step} was not reached");
+            }
+        }
+        return counting._counts.Keys.Order(StringComparer.Ordinal);
+    }
+
+    public void Interpose(string name, Action action)
+    {
+        if (!_armed || _counts.AddOrUpdate(name, 1, (_, n) => n + 1) - 1 != at || name != step)
         {
             action();
             return;
         }
-        Hit = step;
+        Hit = true;
         if (persisted)
             action();
         throw new IOException("This step was made to fail.");
@@ -30,7 +51,7 @@ internal sealed class OneFault(int at, bool persisted)
         {
             await run();
         }
-        catch (Exception) when (Hit is not null)
+        catch (Exception) when (Hit)
         {
             // The restart shows what was kept.
         }

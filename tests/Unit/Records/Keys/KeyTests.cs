@@ -199,10 +199,8 @@ public sealed class KeyTests
     [InlineData(true, true)]
     public async Task Each_durable_step_may_fail(bool merging, bool persisted)
     {
-        var seen = new HashSet<string>();
-        for (var at = 0; ; at++)
+        var seen = await OneFault.EachAsync(persisted, async fault =>
         {
-            var fault = new OneFault(at, persisted);
             var directory = Directory.CreateTempSubdirectory("gongzhi-keys-").FullName;
             await using (var core = await CoreFixture.OpenAsync(directory, fault.Interpose))
             {
@@ -230,11 +228,8 @@ public sealed class KeyTests
                     Assert.Equal("records.duplicateKey", (await core.ContributeAsync(dataset, Csv(n, 1))).Problem!.Code);
             }
             Directory.Delete(directory, recursive: true);
-            if (fault.Hit is null)
-                break;
-            seen.Add(fault.Hit);
-        }
-        Assert.Superset(new HashSet<string> { "commit", "flush directory", "flush key run", "rename" }, seen);
+        });
+        Assert.Superset(new HashSet<string> { "commit", "flush directory", "flush key run", "rename" }, seen.ToHashSet());
     }
 
     [Fact]
