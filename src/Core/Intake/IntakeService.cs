@@ -74,6 +74,16 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             if (_store.FindRequest(RequestKey(contribution)) is { } earlier)
                 return await RepeatAsync(contribution, earlier, cancel).ConfigureAwait(false);
         }
+        var outcome = await TryAsync(contribution, cancel).ConfigureAwait(false);
+        // The first request under this key may have been kept while this one was read; then what stands in the way of this one (its keys, the
+        // record it supersedes) is its own first coming, and "nothing was kept" would be false.
+        return !outcome.Ok && contribution.IdempotencyKey is not null && _store.FindRequest(RequestKey(contribution)) is { } first
+            ? await RepeatAsync(contribution, first, cancel).ConfigureAwait(false)
+            : outcome;
+    }
+
+    private async Task<Result<IntakeReceipt>> TryAsync(Contribution contribution, CancellationToken cancel)
+    {
         if (StorageFull.Reached(_world))
             return StorageFull.Problem;
         var reader = RowReader.For(contribution.Dataset, contribution.Source.Header, rules);
