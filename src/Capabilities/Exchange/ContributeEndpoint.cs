@@ -32,12 +32,13 @@ internal static class ContributeEndpoint
         if (wait is not (null or "proof"))
             return Problem.BadRequest("request.wait", "The only thing to wait for is proof.").ToResult();
         var contributionMode = mode == "partial" ? IntakeMode.Partial : IntakeMode.All;
-        Directory.CreateDirectory(world.SpoolDirectory);
-        var body = new DigestStream(http.Request.Body);
+        var key = http.Request.Headers["Idempotency-Key"].ToString() is { Length: > 0 } given ? given : null;
+        // Only a repeat has to be told from another file.
+        var body = key is null ? null : new DigestStream(http.Request.Body);
         ICellSource source;
         try
         {
-            source = await CellSources.OpenAsync(body, http.Request.ContentType, null, RowReader.ColumnsOf(dataset), world.SpoolDirectory,
+            source = await CellSources.OpenAsync(body ?? http.Request.Body, http.Request.ContentType, null, RowReader.ColumnsOf(dataset), world.SpoolDirectory,
                 new SourceOptions { CollectFaults = contributionMode == IntakeMode.Partial, FreeBytesMin = world.FreeBytesMin }, cancel).ConfigureAwait(false);
         }
         catch (SourceFormatException e)
@@ -53,8 +54,8 @@ internal static class ContributeEndpoint
                 Contributor = caller.Party,
                 Source = source,
                 Mode = contributionMode,
-                IdempotencyKey = http.Request.Headers["Idempotency-Key"].ToString() is { Length: > 0 } key ? key : null,
-                BodyDigest = body.FinishAsync,
+                IdempotencyKey = key,
+                BodyDigest = body is null ? null : body.FinishAsync,
                 MaySupersede = CorrectionEndpoints.Rule(policy, caller, dataset, clock),
                 Origin = "http " + (http.Request.ContentType ?? "unnamed"),
             }, cancel).ConfigureAwait(false);

@@ -10,6 +10,8 @@ namespace Gongzhi.Core.Audit;
 /// </summary>
 public static class PendingEntries
 {
+    private const string InsertSql = "INSERT INTO ledger_pending(id, entry, created, log_index) VALUES ($id, $entry, $created, NULL)";
+
     /// <summary>Idempotent; also run by <see cref="NodeDatabase.Prepare"/>.</summary>
     public const string Sql = """
         CREATE TABLE IF NOT EXISTS ledger_pending(
@@ -26,22 +28,22 @@ public static class PendingEntries
     public static void Add(SqliteConnection connection, SqliteTransaction transaction, Guid id, string kind, byte[] commitment32) =>
         Insert(connection, transaction, id, EntryBytes.Commitment(id, kind, commitment32));
 
-    /// <summary>Adds the entry of a batch. The entry id is a UUIDv7; the root is the 32 bytes of the batch's Merkle root.</summary>
-    public static void AddBatch(
-        SqliteConnection connection, SqliteTransaction transaction, Guid entryId, string dataset, int schemaVersion, Guid batchId, long rows, byte[] root) =>
-        Insert(connection, transaction, entryId, EntryBytes.Batch(entryId, dataset, schemaVersion, batchId, rows, root));
+    /// <summary>Adds the entry of a batch. The id is a UUIDv7.</summary>
+    public static void AddBatch(WriteScope scope, Guid id, byte[] entry) => Bind(scope.Kept(InsertSql), id, entry).ExecuteNonQuery();
 
     private static void Insert(SqliteConnection connection, SqliteTransaction transaction, Guid id, byte[] entry)
+    {
+        using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = InsertSql;
+        Bind(command, id, entry).ExecuteNonQuery();
+    }
+
+    private static SqliteCommand Bind(SqliteCommand command, Guid id, byte[] entry)
     {
         var bytes = id.ToByteArray(bigEndian: true);
         if (bytes[6] >> 4 != 7)
             throw new ArgumentException("An entry id is a UUIDv7.", nameof(id));
-        using var command = connection.CreateCommand();
-        command.Transaction = transaction;
-        command.CommandText = "INSERT INTO ledger_pending(id, entry, created, log_index) VALUES ($id, $entry, $created, NULL)";
-        command.Parameters.AddWithValue("$id", bytes);
-        command.Parameters.AddWithValue("$entry", entry);
-        command.Parameters.AddWithValue("$created", (BinaryPrimitives.ReadInt64BigEndian(bytes) >> 16 & 0xFFFF_FFFF_FFFF) * 1_000);
-        command.ExecuteNonQuery();
+        return command.Set("$id", bytes).Set("$entry", entry).Set("$created", (BinaryPrimitives.ReadInt64BigEndian(bytes) >> 16 & 0xFFFF_FFFF_FFFF) * 1_000);
     }
 }

@@ -60,6 +60,9 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
     public const int ErrorsListedMax = 1_000;
 
     private const int ChunksAhead = 4;
+
+    /// <summary>Rows that are checked and hashed sooner than another thread is asked to.</summary>
+    private const int AloneRowsMax = 256;
     private readonly RecordStore _store = store;
     private readonly World _world = world;
     private readonly TimeProvider _clock = clock;
@@ -163,9 +166,19 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         public async Task<Result<IntakeReceipt>> ExecuteAsync(CancellationToken cancel)
         {
             var encoder = new RowEncoder(_dataset, _batch, _subjectSalt);
+            // Most contributions over HTTP are a row or a few and end with the first chunk: they need no stages beside each other.
+            if (await contribution.Source.ReadAsync(cancel).ConfigureAwait(false) is not { } begun)
+                return Refusal();
+            var ahead = new Queue<CellChunk>([begun]);
+            if (begun.Rows <= AloneRowsMax)
+            {
+                if (await contribution.Source.ReadAsync(cancel).ConfigureAwait(false) is not { } more)
+                    return await KeepAloneAsync(begun, encoder, cancel).ConfigureAwait(false);
+                ahead.Enqueue(more);
+            }
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
             var checks = Channel.CreateBounded<Task<Checked>>(ChunksAhead);
-            var producer = Task.Run(() => ProduceAsync(checks.Writer, stop.Token), CancellationToken.None);
+            var producer = Task.Run(() => ProduceAsync(ahead, checks.Writer, stop.Token), CancellationToken.None);
             try
             {
                 Checked? first = null;
@@ -226,27 +239,41 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         /// <param name="Keys">Hashes of the rows' keys and the rows' numbers in the file, where the dataset has keys.</param>
         private sealed record Checked(CellChunk Chunk, RowColumns Rows, List<RowError> Errors, (RowHashes Hashes, long[] Numbers)? Keys);
 
-        private async Task ProduceAsync(ChannelWriter<Task<Checked>> to, CancellationToken cancel)
+        private async Task ProduceAsync(Queue<CellChunk> ahead, ChannelWriter<Task<Checked>> to, CancellationToken cancel)
         {
             try
             {
-                var received = Microseconds.From(_received);
-                while (await contribution.Source.ReadAsync(cancel).ConfigureAwait(false) is { } chunk)
-                {
-                    var check = Task.Run(() =>
-                    {
-                        var errors = new List<RowError>();
-                        var rows = reader.Read(chunk, received, errors);
-                        return new Checked(chunk, rows, errors, keys is null ? null : RefuseKept(keys, chunk, rows, errors));
-                    }, CancellationToken.None);
-                    await to.WriteAsync(check, cancel).ConfigureAwait(false);
-                }
+                while ((ahead.TryDequeue(out var read) ? read : await contribution.Source.ReadAsync(cancel).ConfigureAwait(false)) is { } chunk)
+                    await to.WriteAsync(Task.Run(() => Check(chunk), CancellationToken.None), cancel).ConfigureAwait(false);
                 to.Complete();
             }
             catch (Exception e)
             {
                 to.Complete(e);
             }
+        }
+
+        /// <summary>A contribution of one small chunk, from checking to the commit.</summary>
+        private async Task<Result<IntakeReceipt>> KeepAloneAsync(CellChunk chunk, RowEncoder encoder, CancellationToken cancel)
+        {
+            var found = Check(chunk);
+            RefuseRepeated(found);
+            Count(found);
+            if (_refused || found.Rows.Rows == 0)
+            {
+                chunk.Dispose();
+                return Refusal();
+            }
+            Number(found.Rows);
+            return await KeepInTailAsync(found, encoder, cancel).ConfigureAwait(false);
+        }
+
+        /// <summary>Applies the schema and the keys kept before. Any thread.</summary>
+        private Checked Check(CellChunk chunk)
+        {
+            var errors = new List<RowError>();
+            var rows = reader.Read(chunk, Microseconds.From(_received), errors);
+            return new Checked(chunk, rows, errors, keys is null ? null : RefuseKept(keys, chunk, rows, errors));
         }
 
         /// <summary>Leaves out the rows whose key a record has that was kept before. Any thread.</summary>
@@ -374,7 +401,9 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
 
         private async Task<Result<IntakeReceipt>> KeepInTailAsync(Checked chunk, RowEncoder encoder, CancellationToken cancel)
         {
-            var encoded = encoder.Encode(chunk.Rows);
+            if (!intake._buffers.TryTake(out var encoded))
+                encoded = new EncodedRows();
+            encoder.Encode(chunk.Rows, encoded);
             var leaves = new byte[chunk.Rows.Rows * 32];
             Sha256Batch.HashMany(encoded.Bytes, encoded.Starts.AsSpan(0, chunk.Rows.Rows), encoded.Lengths.AsSpan(0, chunk.Rows.Rows), leaves);
             _tree.Append(leaves);
@@ -384,6 +413,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 var salt = chunk.Rows.Salt(r);
                 rows[r] = new TailRow(_batch, (uint)r, encoded.Row(r, salt.Length).ToArray(), salt.IsEmpty ? null : salt.ToArray());
             }
+            intake._buffers.Add(encoded);
             chunk.Chunk.Dispose();
             return await CommitAsync(_tree.Finish(), batch => intake._store.CommitTailAsync(_dataset, batch, rows, _corrections.All, Within(), cancel), cancel).ConfigureAwait(false);
         }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.RegularExpressions;
 using Gongzhi.Core.Catalog;
@@ -55,10 +56,33 @@ public sealed class RowReader
     public const string SupersedesColumn = "_supersedes";
 
     /// <summary>The columns a source may have, for formats that are asked by name.</summary>
-    public static IReadOnlyList<string> ColumnsOf(Dataset dataset) => [.. dataset.Fields.Select(f => f.Name), SupersedesColumn];
+    public static IReadOnlyList<string> ColumnsOf(Dataset dataset) => Kept.GetValue(dataset, d => new ByName(d)).Columns;
 
     /// <summary>Matches the file's columns to the dataset's fields; refuses unknown columns and missing required ones.</summary>
     public static Result<RowReader> For(Dataset dataset, IReadOnlyList<string> header, IntakeRules intake)
+    {
+        // Objects are asked for by these very names, and a report of one row should not make its rules anew each time.
+        var kept = Kept.GetValue(dataset, d => new ByName(d));
+        if (!header.SequenceEqual(kept.Columns))
+            return Make(dataset, header, intake);
+        if (kept.Reader is { } reader && ReferenceEquals(reader._intake, intake))
+            return reader;
+        var made = Make(dataset, header, intake);
+        kept.Reader = made.Ok ? made.Value : null;
+        return made;
+    }
+
+    /// <summary>What a version of a dataset asks of formats that are read by name. Lives as long as the version.</summary>
+    private sealed class ByName(Dataset dataset)
+    {
+        public IReadOnlyList<string> Columns { get; } = [.. dataset.Fields.Select(f => f.Name), SupersedesColumn];
+
+        public volatile RowReader? Reader;
+    }
+
+    private static readonly ConditionalWeakTable<Dataset, ByName> Kept = [];
+
+    private static Result<RowReader> Make(Dataset dataset, IReadOnlyList<string> header, IntakeRules intake)
     {
         var unknown = header.Where(h => dataset.IndexOf(h) < 0 && h != SupersedesColumn).Take(20).ToArray();
         if (unknown.Length > 0)

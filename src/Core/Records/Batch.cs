@@ -46,8 +46,9 @@ public static class BatchTree
 public sealed class BatchTreeBuilder
 {
     private const int RunBytes = BatchTree.Span * 32;
-    private readonly byte[] _run = new byte[RunBytes];
-    private byte[] _level8 = new byte[32 * 1_024];
+    // Both grow: most batches are a row or a few.
+    private byte[] _run = [];
+    private byte[] _level8 = [];
     private int _runLength, _level8Length;
 
     public void Append(ReadOnlySpan<byte> leaves)
@@ -61,6 +62,8 @@ public sealed class BatchTreeBuilder
                 continue;
             }
             var take = Math.Min(RunBytes - _runLength, leaves.Length);
+            if (_run.Length < _runLength + take)
+                Array.Resize(ref _run, _runLength == 0 ? take : RunBytes);
             leaves[..take].CopyTo(_run.AsSpan(_runLength));
             _runLength += take;
             leaves = leaves[take..];
@@ -84,7 +87,7 @@ public sealed class BatchTreeBuilder
     private void Keep(ReadOnlySpan<byte> run)
     {
         if (_level8Length == _level8.Length)
-            Array.Resize(ref _level8, _level8.Length * 2);
+            Array.Resize(ref _level8, Math.Max(32, _level8.Length * 2));
         MerkleRoot.Compute(run).CopyTo(_level8.AsSpan(_level8Length));
         _level8Length += 32;
     }

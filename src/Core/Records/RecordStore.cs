@@ -132,19 +132,10 @@ public sealed class RecordStore(World world, NodeWriter writer)
             InsertBatch(scope, dataset, batch);
             var replaced = ReplacedRows.Supersede(scope, dataset.Number, superseded);
             within?.Invoke(scope);
-            using var insert = scope.Command("INSERT INTO tail(dataset, batch, ordinal, row, salt) VALUES ($dataset, $batch, $ordinal, $row, $salt)");
-            insert.Parameters.AddWithValue("$dataset", dataset.Number);
-            insert.Parameters.AddWithValue("$batch", RecordId.Bytes(batch.Id));
-            var ordinal = insert.Parameters.Add("$ordinal", SqliteType.Integer);
-            var row = insert.Parameters.Add("$row", SqliteType.Blob);
-            var salt = insert.Parameters.Add("$salt", SqliteType.Blob);
+            var insert = scope.Kept("INSERT INTO tail(dataset, batch, ordinal, row, salt) VALUES ($dataset, $batch, $ordinal, $row, $salt)")
+                .Set("$dataset", dataset.Number).Set("$batch", RecordId.Bytes(batch.Id));
             foreach (var r in rows)
-            {
-                ordinal.Value = (long)r.Ordinal;
-                row.Value = r.Row;
-                salt.Value = (object?)r.Salt ?? DBNull.Value;
-                insert.ExecuteNonQuery();
-            }
+                insert.Set("$ordinal", (long)r.Ordinal).Set("$row", r.Row).Set("$salt", r.Salt).ExecuteNonQuery();
             Publish(scope, dataset.Number, rows, replaced, m => m with { TailRows = m.TailRows + rows.Count });
         }, cancel);
 
@@ -235,11 +226,9 @@ public sealed class RecordStore(World world, NodeWriter writer)
     /// <summary>Numbers this commit and, once it is durable, tells of it: first the rows, then the manifest. Answers the number.</summary>
     internal long Publish(WriteScope scope, long dataset, IReadOnlyList<TailRow> tail, Replacements replaced, Func<DatasetManifest, DatasetManifest> change)
     {
-        using var command = scope.Command("""
+        var sequence = (long)scope.Kept("""
             INSERT INTO record_state(dataset, sequence) VALUES ($dataset, 1) ON CONFLICT(dataset) DO UPDATE SET sequence = sequence + 1 RETURNING sequence
-            """);
-        command.Parameters.AddWithValue("$dataset", dataset);
-        var sequence = (long)command.ExecuteScalar()!;
+            """).Set("$dataset", dataset).ExecuteScalar()!;
         scope.AfterCommit(() =>
         {
             Changing?.Invoke(dataset, new RecordsChange(sequence, tail, replaced.Rows));
@@ -327,24 +316,24 @@ public sealed class RecordStore(World world, NodeWriter writer)
 
     private static void InsertBatch(WriteScope scope, Dataset dataset, Batch batch)
     {
-        using var command = scope.Command("""
+        var command = scope.Kept("""
             INSERT INTO batch(id, dataset, schema_version, contributor, received, rows, rejected, root, subject_salt, tree, entry, request, request_digest, source)
             VALUES ($id, $dataset, $version, $contributor, $received, $rows, $rejected, $root, $salt, $tree, $entry, $request, $digest, $source)
-            """);
-        command.Parameters.AddWithValue("$id", RecordId.Bytes(batch.Id));
-        command.Parameters.AddWithValue("$dataset", dataset.Number);
-        command.Parameters.AddWithValue("$version", batch.SchemaVersion);
-        command.Parameters.AddWithValue("$contributor", batch.Contributor);
-        command.Parameters.AddWithValue("$received", Microseconds.From(batch.Received));
-        command.Parameters.AddWithValue("$rows", batch.Rows);
-        command.Parameters.AddWithValue("$rejected", batch.Rejected);
-        command.Parameters.AddWithValue("$root", batch.Root);
-        command.Parameters.AddWithValue("$salt", batch.SubjectSalt);
-        command.Parameters.AddWithValue("$tree", batch.Tree);
-        command.Parameters.AddWithValue("$entry", RecordId.Bytes(batch.Entry));
-        command.Parameters.AddWithValue("$request", (object?)batch.Request ?? DBNull.Value);
-        command.Parameters.AddWithValue("$digest", (object?)batch.RequestDigest ?? DBNull.Value);
-        command.Parameters.AddWithValue("$source", batch.Source);
+            """)
+            .Set("$id", RecordId.Bytes(batch.Id))
+            .Set("$dataset", dataset.Number)
+            .Set("$version", batch.SchemaVersion)
+            .Set("$contributor", batch.Contributor)
+            .Set("$received", Microseconds.From(batch.Received))
+            .Set("$rows", batch.Rows)
+            .Set("$rejected", batch.Rejected)
+            .Set("$root", batch.Root)
+            .Set("$salt", batch.SubjectSalt)
+            .Set("$tree", batch.Tree)
+            .Set("$entry", RecordId.Bytes(batch.Entry))
+            .Set("$request", batch.Request)
+            .Set("$digest", batch.RequestDigest)
+            .Set("$source", batch.Source);
         try
         {
             command.ExecuteNonQuery();
@@ -353,7 +342,7 @@ public sealed class RecordStore(World world, NodeWriter writer)
         {
             throw new DuplicateRequestException();
         }
-        PendingEntries.AddBatch(scope.Connection, scope.Transaction, batch.Entry, batch.Dataset, batch.SchemaVersion, batch.Id, batch.Rows, batch.Root);
+        PendingEntries.AddBatch(scope, batch.Entry, EntryBytes.Batch(batch.Entry, batch.Dataset, batch.SchemaVersion, batch.Id, batch.Rows, batch.Root));
     }
 
     private Batch? FindBatch(string where, object key)

@@ -162,7 +162,7 @@ public sealed class RowEncoder
 /// <summary>The leaf preimages of a run of rows in one buffer. Reused from chunk to chunk by its owner.</summary>
 public sealed class EncodedRows
 {
-    public byte[] Bytes { get; private set; } = new byte[1 << 16];
+    public byte[] Bytes { get; private set; } = [];
     public int[] Starts { get; private set; } = [];
     public int[] Lengths { get; private set; } = [];
     public int Length { get; set; }

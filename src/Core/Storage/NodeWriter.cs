@@ -94,6 +94,7 @@ public sealed class NodeWriter : IAsyncDisposable
     private async Task RunAsync()
     {
         SqliteConnection? connection = null;
+        KeptStatements? statements = null;
         var group = new List<Work>(GroupSizeMax);
         try
         {
@@ -102,7 +103,7 @@ public sealed class NodeWriter : IAsyncDisposable
                 try
                 {
                     connection ??= NodeDatabase.OpenConnection(_connectionString);
-                    RunGroup(connection, group);
+                    RunGroup(statements ??= new KeptStatements(connection), group);
                 }
                 catch (Exception e) when (e is not WriterStoppedException)
                 {
@@ -111,6 +112,8 @@ public sealed class NodeWriter : IAsyncDisposable
                     _log.LogError(e, "A group of {Count} changes could not be committed; nothing of it was kept", group.Count);
                     foreach (var work in group)
                         work.Fail(new StoreUnavailableException(e));
+                    statements?.Dispose();
+                    statements = null;
                     connection?.Dispose();
                     connection = null;
                     if (group.Count == 0 && _queue.Reader.TryRead(out var head))
@@ -133,23 +136,24 @@ public sealed class NodeWriter : IAsyncDisposable
         {
             while (_queue.Reader.TryRead(out var rest))
                 rest.Fail(new WriterStoppedException(_broken ?? new ObjectDisposedException(nameof(NodeWriter))));
+            statements?.Dispose();
             connection?.Dispose();
         }
     }
 
-    private void RunGroup(SqliteConnection connection, List<Work> group)
+    private void RunGroup(KeptStatements statements, List<Work> group)
     {
-        using var transaction = connection.BeginTransaction(deferred: false);
-        var scope = new WriteScope(connection, transaction);
+        using var transaction = statements.Connection.BeginTransaction(deferred: false);
+        var scope = new WriteScope(statements, transaction);
         while (group.Count < GroupSizeMax && _queue.Reader.TryRead(out var work))
         {
             group.Add(work);
-            transaction.Save("work");
+            scope.Kept("SAVEPOINT work").ExecuteNonQuery();
             var mark = scope.Mark();
             try
             {
                 work.Run(scope);
-                transaction.Release("work");
+                scope.Kept("RELEASE work").ExecuteNonQuery();
             }
             catch (Exception e)
             {
@@ -229,15 +233,24 @@ public sealed class NodeWriter : IAsyncDisposable
 }
 
 /// <summary>What a piece of work may use: the writer's connection, its transaction, and callbacks for after the commit.</summary>
-public sealed class WriteScope(SqliteConnection connection, SqliteTransaction transaction)
+public sealed class WriteScope
 {
+    private readonly KeptStatements _statements;
     private readonly List<Action> _afterCommit = [];
 
-    public SqliteConnection Connection { get; } = connection;
-    public SqliteTransaction Transaction { get; } = transaction;
+    internal WriteScope(KeptStatements statements, SqliteTransaction transaction) => (_statements, Transaction) = (statements, transaction);
+
+    public SqliteConnection Connection => _statements.Connection;
+    public SqliteTransaction Transaction { get; }
 
     /// <summary>Runs after the commit, on the writer's thread, before callers are answered: for publishing in-memory snapshots.</summary>
     public void AfterCommit(Action action) => _afterCommit.Add(action);
+
+    /// <summary>
+    /// A command in this transaction that stays prepared from one transaction to the next: for what runs in every contribution. The text must be
+    /// a constant, since each is kept for ever; the command is the writer's, so do not dispose it; set each parameter with <see cref="Statements.Set"/>.
+    /// </summary>
+    public SqliteCommand Kept(string sql) => _statements.Get(sql, Transaction);
 
     /// <summary>A command in this transaction.</summary>
     public SqliteCommand Command(string sql)

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Security.Cryptography;
 using Gongzhi.Core.Storage;
 
@@ -53,10 +54,11 @@ public static class CellSources
 
     private static async ValueTask<(Stream, DetectedFormat)> PeekAsync(Stream stream, string? contentType, string? fileName, CancellationToken cancel)
     {
-        var head = new byte[HeadBytes];
-        var length = await stream.ReadAtLeastAsync(head, head.Length, throwOnEndOfStream: false, cancel).ConfigureAwait(false);
+        var head = ArrayPool<byte>.Shared.Rent(HeadBytes);
+        var length = await stream.ReadAtLeastAsync(head.AsMemory(0, HeadBytes), HeadBytes, throwOnEndOfStream: false, cancel).ConfigureAwait(false);
         if (length == 0) throw new SourceFormatException("format.empty", "The file is empty.");
-        return (new HeadStream(head.AsMemory(0, length), stream), FormatDetector.Detect(head.AsSpan(0, length), contentType, fileName));
+        var format = FormatDetector.Detect(head.AsSpan(0, length), contentType, fileName);
+        return (new HeadStream(head, 0, length, stream), format);
     }
 
     /// <summary>A source over a temporary file, deleted with it.</summary>

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 using System.Text.Unicode;
 
@@ -23,18 +24,19 @@ public static class Encodings
     internal static async ValueTask<Stream> OpenAsync(Stream stream, CancellationToken cancel)
     {
         // A small report must not cost a large buffer.
-        var buffer = GC.AllocateUninitializedArray<byte>(SmallBytes);
-        var length = await stream.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancel).ConfigureAwait(false);
-        if (length == buffer.Length)
+        var size = SmallBytes;
+        var buffer = ArrayPool<byte>.Shared.Rent(size);
+        var length = await stream.ReadAtLeastAsync(buffer.AsMemory(0, size), size, throwOnEndOfStream: false, cancel).ConfigureAwait(false);
+        if (length == size)
         {
-            var larger = GC.AllocateUninitializedArray<byte>(FormatLimits.EncodingHeadBytes);
-            buffer.CopyTo(larger, 0);
-            length += await stream.ReadAtLeastAsync(larger.AsMemory(length), larger.Length - length, throwOnEndOfStream: false, cancel).ConfigureAwait(false);
+            var larger = ArrayPool<byte>.Shared.Rent(size = FormatLimits.EncodingHeadBytes);
+            buffer.AsSpan(0, length).CopyTo(larger);
+            ArrayPool<byte>.Shared.Return(buffer);
+            length += await stream.ReadAtLeastAsync(larger.AsMemory(length, size - length), size - length, throwOnEndOfStream: false, cancel).ConfigureAwait(false);
             buffer = larger;
         }
-        var head = buffer.AsMemory(0, length);
-        var (encoding, mark) = Detect(head.Span, whole: length < buffer.Length);
-        var rest = new HeadStream(head[mark..], stream);
+        var (encoding, mark) = Detect(buffer.AsSpan(0, length), whole: length < size);
+        var rest = new HeadStream(buffer, mark, length, stream);
         return encoding is null ? rest : new TranscodedStream(rest, encoding);
     }
 

@@ -20,11 +20,11 @@ internal sealed class JsonFields
     public IReadOnlyList<string> Header { get; }
 
     /// <summary>Keys mostly come in the same order, so <paramref name="next"/>, the one behind the last, is tried first. −1 for a key not asked for.</summary>
-    public int Column(ref Utf8JsonReader reader, int next, char[] scratch)
+    public int Column(ref Utf8JsonReader reader, int next, ref char[]? scratch)
     {
         if (next < _names.Length && reader.ValueTextEquals(_names[next])) return next;
         if (reader.ValueSpan.Length > FormatLimits.NameBytesMax) return -1;
-        var length = reader.CopyString(scratch);
+        var length = reader.CopyString(scratch ??= new char[FormatLimits.NameBytesMax]);
         return _columns.TryGetValue(scratch.AsSpan(0, length), out var column) ? column : -1;
     }
 }
@@ -44,7 +44,8 @@ internal interface IJsonCells
 /// <summary>Parses one object. Holds scratch space, so each thread has its own.</summary>
 internal sealed class JsonRowParser(JsonFields fields)
 {
-    private readonly char[] _key = new char[FormatLimits.NameBytesMax];
+    // Made when a key stands out of order.
+    private char[]? _key;
 
     // The last row in which a column was set, to find repeated keys without clearing.
     private readonly long[] _seen = new long[fields.Header.Count];
@@ -85,7 +86,7 @@ internal sealed class JsonRowParser(JsonFields fields)
         var next = 0;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            var column = fields.Column(ref reader, next, _key);
+            var column = fields.Column(ref reader, next, ref _key);
             if (column < 0)
             {
                 cells.Fault("format.unknownField", $"The key \"{Short(reader.GetString()!)}\" is not a field of the dataset.");

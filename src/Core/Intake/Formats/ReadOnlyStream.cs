@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace Gongzhi.Core.Intake.Formats;
 
 /// <summary>The parts of <see cref="Stream"/> that a forward-only reading wrapper refuses or derives. Owns the inner stream.</summary>
@@ -38,19 +40,51 @@ internal abstract class ReadOnlyStream(Stream inner) : Stream
 }
 
 /// <summary>Bytes already taken from a stream, then the rest of it.</summary>
-internal sealed class HeadStream(ReadOnlyMemory<byte> head, Stream inner) : ReadOnlyStream(inner)
+/// <param name="head">From the shared pool; returned once it has been read or the stream is closed.</param>
+/// <param name="start">Of the bytes in <paramref name="head"/> that come first.</param>
+/// <param name="end">Of these bytes.</param>
+/// <param name="inner">Owned.</param>
+internal sealed class HeadStream(byte[] head, int start, int end, Stream inner) : ReadOnlyStream(inner)
 {
-    private ReadOnlyMemory<byte> _head = head;
+    private byte[]? _head = start < end ? head : Returned(head);
+    private int _at = start;
 
-    public override int Read(Span<byte> buffer)
+    public override int Read(Span<byte> buffer) => _head is null ? Inner.Read(buffer) : ReadHead(buffer);
+
+    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+        _head is null ? Inner.ReadAsync(buffer, cancellationToken) : new ValueTask<int>(ReadHead(buffer.Span));
+
+    public override async ValueTask DisposeAsync()
     {
-        if (_head.IsEmpty) return Inner.Read(buffer);
-        var n = Math.Min(buffer.Length, _head.Length);
-        _head.Span[..n].CopyTo(buffer);
-        _head = _head[n..];
+        Return();
+        await base.DisposeAsync().ConfigureAwait(false);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        Return();
+        base.Dispose(disposing);
+    }
+
+    private int ReadHead(Span<byte> buffer)
+    {
+        var n = Math.Min(buffer.Length, end - _at);
+        _head.AsSpan(_at, n).CopyTo(buffer);
+        _at += n;
+        if (_at == end)
+            Return();
         return n;
     }
 
-    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
-        _head.IsEmpty ? Inner.ReadAsync(buffer, cancellationToken) : new ValueTask<int>(Read(buffer.Span));
+    private void Return()
+    {
+        if (Interlocked.Exchange(ref _head, null) is { } done)
+            ArrayPool<byte>.Shared.Return(done);
+    }
+
+    private static byte[]? Returned(byte[] head)
+    {
+        ArrayPool<byte>.Shared.Return(head);
+        return null;
+    }
 }
