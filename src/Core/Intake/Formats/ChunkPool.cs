@@ -1,5 +1,3 @@
-using System.Collections.Concurrent;
-
 namespace Gongzhi.Core.Intake.Formats;
 
 /// <summary>
@@ -11,12 +9,13 @@ namespace Gongzhi.Core.Intake.Formats;
 /// <param name="rowsAtFirst">Room of a new chunk; 0 for all it may hold.</param>
 internal sealed class ChunkPool(int columns, bool kinds, int rowsAtFirst = 0)
 {
-    private readonly ConcurrentQueue<CellChunk> _idle = new();
-    private volatile bool _closed;
+    // Few and short-lived; most sources never give one back before they end.
+    private readonly List<CellChunk> _idle = [];
+    private bool _closed;
 
     public CellChunk Rent(int textBytes)
     {
-        if (!_idle.TryDequeue(out var chunk))
+        if (Take() is not { } chunk)
         {
             chunk = new CellChunk(columns, FormatLimits.RowsPerChunk(columns), Math.Min(rowsAtFirst, FormatLimits.RowsPerChunk(columns)));
             if (kinds) chunk.Kinds = new CellKind[chunk.Starts.Length];
@@ -33,12 +32,29 @@ internal sealed class ChunkPool(int columns, bool kinds, int rowsAtFirst = 0)
     /// <summary>After this, chunks still out are simply collected.</summary>
     public void Close()
     {
-        _closed = true;
-        _idle.Clear();
+        lock (_idle)
+        {
+            _closed = true;
+            _idle.Clear();
+        }
+    }
+
+    private CellChunk? Take()
+    {
+        lock (_idle)
+        {
+            if (_idle.Count == 0) return null;
+            var chunk = _idle[^1];
+            _idle.RemoveAt(_idle.Count - 1);
+            return chunk;
+        }
     }
 
     private void Release(CellChunk chunk)
     {
-        if (!_closed && _idle.Count < FormatLimits.ChunksPooled) _idle.Enqueue(chunk);
+        lock (_idle)
+        {
+            if (!_closed && _idle.Count < FormatLimits.ChunksPooled) _idle.Add(chunk);
+        }
     }
 }

@@ -13,7 +13,7 @@ internal sealed class JsonLines
     private const int ReadBytes = 256 << 10;
 
     /// <summary>A report of one row should not pay for a chunk of thousands.</summary>
-    private const int RowsAtFirst = 64;
+    private const int RowsAtFirst = 8;
 
     private readonly Stream _stream;
     private readonly JsonFields _fields;

@@ -14,6 +14,9 @@ public sealed class NdjsonSource : ICellSource
 {
     private const int ReadBytes = 256 << 10;
 
+    /// <summary>A report of one row holds its buffer until it is answered, and many are on their way at once.</summary>
+    private const int ReadBytesAtFirst = 16 << 10;
+
     private readonly Stream _stream;
     private readonly JsonFields _fields;
     private readonly JsonRowParser _parser;
@@ -22,7 +25,7 @@ public sealed class NdjsonSource : ICellSource
     private JsonLines? _lines;
 
     // Unread bytes are [_at, _end).
-    private byte[] _buffer = ArrayPool<byte>.Shared.Rent(ReadBytes);
+    private byte[] _buffer = ArrayPool<byte>.Shared.Rent(ReadBytesAtFirst);
     private int _at;
     private int _end;
     private bool _ended;
@@ -78,7 +81,7 @@ public sealed class NdjsonSource : ICellSource
     private async ValueTask FillAsync(CancellationToken cancel)
     {
         var left = _end - _at;
-        var want = Math.Max(ReadBytes, left);
+        var want = _end == 0 && _at == 0 ? ReadBytesAtFirst : Math.Max(ReadBytes, left);
         if (_buffer.Length < left + want)
         {
             var larger = ArrayPool<byte>.Shared.Rent(left + want);
