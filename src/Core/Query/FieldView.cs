@@ -84,7 +84,8 @@ internal static class Transforms
     private static string Ends(string text, int least, int first, string filler, int last)
     {
         var start = first == 0 ? "" : $"left({text}, {first}) || ";
-        return $"CASE WHEN length({text}) >= {least} THEN {start}'{filler}' || right({text}, {last}) WHEN {text} IS NOT NULL THEN '***' END";
+        // right() says the same and takes half as long again.
+        return $"CASE WHEN length({text}) >= {least} THEN {start}'{filler}' || substring({text}, -{last}) WHEN {text} IS NOT NULL THEN '***' END";
     }
 
     /// <summary>
