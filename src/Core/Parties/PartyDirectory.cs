@@ -39,6 +39,10 @@ public sealed class PartyDirectory
         return who is not { Bootstrap: true, Kind: PartyKind.Client } && held.Any(a => held.Any(b => Separation.Excludes(a.Role, b.Role))) ? [] : held;
     }
 
+    /// <summary>The roles a party holds or will hold, used or not, disabled or not: what a gift to a role or a unit would reach it by.</summary>
+    internal IReadOnlyList<RoleHolding> Standing(string party, DateTimeOffset now) =>
+        [.. (_snapshot.Value.Holdings.GetValueOrDefault(party) ?? []).Where(h => h.Until is null || now < h.Until)];
+
     /// <summary>When the party's roles next begin or end after <paramref name="now"/>.</summary>
     internal DateTimeOffset NextBoundary(string party, DateTimeOffset now) =>
         (_snapshot.Value.Holdings.GetValueOrDefault(party) ?? [])
