@@ -157,7 +157,7 @@ public sealed class AuditTests : IAsyncLifetime
     [Theory]
     [InlineData("DROP TRIGGER audited_access_grant_UPDATE; UPDATE access_grant SET CreatedBy = 'stewarD'", "state-differs")]
     [InlineData("DROP TRIGGER audited_access_grant_DELETE; DELETE FROM access_grant", "state-gone")]
-    [InlineData("DROP TRIGGER audited_party_INSERT; INSERT INTO party(Id, Kind, DisplayName, Bootstrap, Disabled) VALUES ('evil', 6, 'evil', 1, 0)", "state-unexplained")]
+    [InlineData("DROP TRIGGER audited_party_INSERT; INSERT INTO party(Id, Kind, DisplayName, Bootstrap, Disabled, Suspended, Renewals) VALUES ('evil', 6, 'evil', 1, 0, 0, 0)", "state-unexplained")]
     [InlineData("DROP TRIGGER audit_change_fixed; UPDATE audit_change SET content = CAST(replace(CAST(content AS TEXT), 'setup', 'setuP') AS BLOB) WHERE seq = 7", "entry-differs")]
     [InlineData("DROP TRIGGER audit_change_kept; DELETE FROM audit_change WHERE seq = 5", "content-missing")]
     [InlineData("DROP TRIGGER ledger_pending_kept; DELETE FROM ledger_pending WHERE id = (SELECT id FROM audit_change WHERE seq = 5)", "entry-missing")]
