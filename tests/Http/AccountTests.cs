@@ -155,7 +155,7 @@ public sealed class AccountTests
     public void Common_passwords_are_known(string password, bool common) => Assert.Equal(common, PasswordRules.IsCommon(password));
 
     /// <summary>RFC 6238 with the usual thirty seconds and six digits.</summary>
-    private static string Totp(string base32)
+    internal static string Totp(string base32)
     {
         var bits = string.Concat(base32.Select(c => Convert.ToString("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".IndexOf(c, StringComparison.Ordinal), 2).PadLeft(5, '0')));
         var key = Enumerable.Range(0, bits.Length / 8).Select(i => Convert.ToByte(bits.Substring(i * 8, 8), 2)).ToArray();

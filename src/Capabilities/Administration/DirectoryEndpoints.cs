@@ -30,7 +30,7 @@ internal static class DirectoryEndpoints
         {
             parties = parties.Parties.OrderBy(p => p.Id, StringComparer.Ordinal).Select(p => new
             {
-                p.Id, p.Kind, p.DisplayName, p.Disabled, p.Bootstrap, roles = parties.Holdings(p.Id, clock.GetUtcNow()).Select(h => new { h.Role, h.Unit, h.Since, h.Until }),
+                p.Id, p.Kind, p.DisplayName, p.Disabled, p.Suspended, p.Bootstrap, roles = parties.Holdings(p.Id, clock.GetUtcNow()).Select(h => new { h.Role, h.Unit, h.Since, h.Until }),
             }),
         })).WithName("listParties").RequireCaller(Roles.SystemAdministrator, Roles.SecurityAdministrator, Roles.AuditAdministrator);
         app.MapPost("/api/v1/parties/{id}/disable", (string id, PartyDirectory parties, CallerAccessor callers, CancellationToken cancel) => DisableAsync(id, true, parties, callers, cancel))

@@ -100,6 +100,8 @@ public static class AuditSchema
 
     private static readonly string[] Verbs = ["INSERT", "UPDATE", "DELETE"];
 
+    // INSERT OR REPLACE removes the row it replaces without asking the DELETE trigger (recursive_triggers is off unless a connection says otherwise),
+    // so what is there already is looked for before each insert.
     private const string Tables = """
         CREATE TABLE IF NOT EXISTS audit_change(
             seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -110,7 +112,14 @@ public static class AuditSchema
         BEGIN SELECT RAISE(ABORT, 'an audit entry is never removed'); END;
         CREATE TRIGGER IF NOT EXISTS audit_change_fixed BEFORE UPDATE ON audit_change
         BEGIN SELECT RAISE(ABORT, 'an audit entry never changes'); END;
+        CREATE TRIGGER IF NOT EXISTS audit_change_once BEFORE INSERT ON audit_change
+        WHEN EXISTS (SELECT 1 FROM audit_change WHERE id = NEW.id OR seq = NEW.seq)
+        BEGIN SELECT RAISE(ABORT, 'an audit entry is never replaced'); END;
         """;
+
+    /// <summary>Triggers that are not of one audited table.</summary>
+    private static readonly string[] Guards =
+        ["audit_change_kept", "audit_change_fixed", "audit_change_once", "ledger_pending_kept", "ledger_pending_fixed", "ledger_pending_placed", "ledger_pending_once"];
 
     /// <summary>Everything the audited part of this model needs; idempotent.</summary>
     public static string For(IModel model)
@@ -142,8 +151,7 @@ public static class AuditSchema
             there.Add(reader.GetString(0));
         return
         [
-            .. ((string[])["audit_change_kept", "audit_change_fixed", "ledger_pending_fixed"])
-                .Concat(AuditModel.Check(model).SelectMany(e => Verbs.Select(v => Trigger(e, v)))).Where(name => !there.Contains(name)),
+            .. Guards.Concat(AuditModel.Check(model).SelectMany(e => Verbs.Select(v => Trigger(e, v)))).Where(name => !there.Contains(name)),
         ];
     }
 

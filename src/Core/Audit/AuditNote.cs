@@ -13,7 +13,8 @@ public static class AuditNote
     /// <summary>Adds the entry and its commitment in the transaction of the change.</summary>
     /// <param name="what">Kind of state, as an entity's name would stand there.</param>
     /// <param name="digest">SHA-256 of what was written.</param>
-    public static void Add(WriteScope scope, AuditContext audit, string what, long count, ReadOnlySpan<byte> digest)
+    /// <param name="state">SHA-256 of all of it as it is afterwards, which a check can compare; left out where it is empty.</param>
+    public static void Add(WriteScope scope, AuditContext audit, string what, long count, ReadOnlySpan<byte> digest, ReadOnlySpan<byte> state = default)
     {
         using var stream = new MemoryStream();
         using (var json = new Utf8JsonWriter(stream))
@@ -25,6 +26,8 @@ public static class AuditNote
             json.WriteNumber("count", count);
             json.WriteString("digest", Convert.ToHexStringLower(digest));
             json.WriteString("reason", audit.Reason);
+            if (!state.IsEmpty)
+                json.WriteString("state", Convert.ToHexStringLower(state));
             json.WriteNumber("time", Microseconds.From(audit.Time));
             json.WriteString("what", what);
             json.WriteEndObject();

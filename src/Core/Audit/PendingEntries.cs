@@ -22,6 +22,14 @@ public static class PendingEntries
         CREATE INDEX IF NOT EXISTS ledger_pending_waiting ON ledger_pending(created) WHERE log_index IS NULL;
         CREATE TRIGGER IF NOT EXISTS ledger_pending_fixed BEFORE UPDATE OF id, entry, created ON ledger_pending
         BEGIN SELECT RAISE(ABORT, 'a ledger entry never changes'); END;
+        CREATE TRIGGER IF NOT EXISTS ledger_pending_kept BEFORE DELETE ON ledger_pending
+        BEGIN SELECT RAISE(ABORT, 'a ledger entry is never removed'); END;
+        CREATE TRIGGER IF NOT EXISTS ledger_pending_placed BEFORE UPDATE OF log_index ON ledger_pending
+        WHEN OLD.log_index IS NOT NULL OR EXISTS (SELECT 1 FROM ledger_pending WHERE log_index = NEW.log_index)
+        BEGIN SELECT RAISE(ABORT, 'a ledger entry keeps its index, and an index its entry'); END;
+        CREATE TRIGGER IF NOT EXISTS ledger_pending_once BEFORE INSERT ON ledger_pending
+        WHEN NEW.log_index IS NOT NULL OR EXISTS (SELECT 1 FROM ledger_pending WHERE id = NEW.id OR rowid = NEW.rowid)
+        BEGIN SELECT RAISE(ABORT, 'a ledger entry is never replaced, and waits for its index'); END;
         """;
 
     /// <summary>Adds an entry with one salted commitment, SHA-256(0x00 ‖ canonical JSON ‖ salt). The id is a UUIDv7; its time becomes <c>created</c>.</summary>

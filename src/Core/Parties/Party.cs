@@ -38,6 +38,15 @@ public sealed class Party
 
     /// <summary>Acts no more: nobody signs in as it, it holds no role and no grant is for it, until it is enabled again.</summary>
     public bool Disabled { get; set; }
+
+    /// <summary>
+    /// Acts no more either, since somebody else made it a new way to sign in; until a security administrator confirms that its owner has it. Else whoever
+    /// renews secrets could act as anybody.
+    /// </summary>
+    public bool Suspended { get; set; }
+
+    /// <summary>How often its way to sign in was made anew other than by its owner's password; each time leaves an audit entry, without the secret.</summary>
+    public int Renewals { get; set; }
 }
 
 /// <summary>A role held by a party in a unit, from <see cref="Since"/> until before <see cref="Until"/>.</summary>

@@ -12,6 +12,9 @@ public sealed class PartyDirectory
     /// <summary>Units above a unit; a longer chain is refused.</summary>
     public const int UnitDepthMax = 16;
 
+    /// <summary>The author of what is done on a stopped node: whoever holds the data directory.</summary>
+    public const string Operator = "operator";
+
     private readonly NodeWriter _writer;
     private readonly TimeProvider _time;
     private readonly Snapshot<Everyone> _snapshot;
@@ -33,11 +36,15 @@ public sealed class PartyDirectory
     public IReadOnlyList<RoleHolding> Holdings(string party, DateTimeOffset now)
     {
         var all = _snapshot.Value;
-        if (!all.Holdings.TryGetValue(party, out var every) || !all.Parties.TryGetValue(party, out var who) || who.Disabled)
+        if (!all.Holdings.TryGetValue(party, out var every) || !all.Parties.TryGetValue(party, out var who) || who.Disabled || who.Suspended)
             return [];
         var held = every.Where(h => h.At(now)).ToList();
         return who is not { Bootstrap: true, Kind: PartyKind.Client } && held.Any(a => held.Any(b => Separation.Excludes(a.Role, b.Role))) ? [] : held;
     }
+
+    /// <summary>The roles a party holds or will hold, used or not, disabled or not: what a gift to a role or a unit would reach it by.</summary>
+    internal IReadOnlyList<RoleHolding> Standing(string party, DateTimeOffset now) =>
+        [.. (_snapshot.Value.Holdings.GetValueOrDefault(party) ?? []).Where(h => h.Until is null || now < h.Until)];
 
     /// <summary>When the party's roles next begin or end after <paramref name="now"/>.</summary>
     internal DateTimeOffset NextBoundary(string party, DateTimeOffset now) =>
@@ -45,7 +52,7 @@ public sealed class PartyDirectory
             .SelectMany(h => (DateTimeOffset[])[h.Since, h.Until ?? DateTimeOffset.MaxValue]).Where(t => t > now).DefaultIfEmpty(DateTimeOffset.MaxValue).Min();
 
     /// <summary>Whether there is such a party and it may act.</summary>
-    public bool Acts(string party) => Party(party) is { Disabled: false };
+    public bool Acts(string party) => Party(party) is { Disabled: false, Suspended: false };
 
     /// <summary>Which of the three administrators no person holds now; the bootstrap client does not count.</summary>
     public IReadOnlyList<string> MissingAdministrators()
@@ -176,6 +183,57 @@ public sealed class PartyDirectory
             if (db.Set<Party>().Find(party) is not { } who)
                 return Problem.NotFound("parties.unknown", "The party is unknown.");
             who.Disabled = disabled;
+            return who.Id;
+        }, cancel);
+    }
+
+    /// <summary>
+    /// Notes that the party's way to sign in is about to be made anew, and suspends the party where that would let the caller act as it. Call it, and wait for it, before
+    /// the new secret exists. A party may renew its own; otherwise it is for system administrators. The bootstrap client, which confirms as well, suspends nobody.
+    /// </summary>
+    /// <param name="opens">Whether the new secret alone signs in; false where a second factor stands.</param>
+    public Task<Result<string>> RenewAsync(Caller caller, string party, string what, bool opens = true, CancellationToken cancel = default)
+    {
+        var own = caller.Party == party;
+        if (!own && !IsBootstrap(caller.Party) && !Holdings(caller, _time.GetUtcNow()).Any(h => h.Role == Roles.SystemAdministrator))
+            return Refused(Problem.Denied("parties.denied", "Only a system administrator may renew how a party signs in."));
+        var suspends = opens && !own && !IsBootstrap(caller.Party);
+        return RenewAsync(caller.Party, party, what, who => who.Suspended || suspends, cancel);
+    }
+
+    /// <summary>On a stopped node: whoever holds its files renews a party's way to sign in, and ends a suspension that nobody is left to end. Not reachable from any API.</summary>
+    public Task<Result<string>> RenewStoppedAsync(string party, string what, CancellationToken cancel = default) => RenewAsync(Operator, party, what, _ => false, cancel);
+
+    private Task<Result<string>> RenewAsync(string author, string party, string what, Func<Party, bool> suspended, CancellationToken cancel) => ChangeAsync(author, what, db =>
+    {
+        if (db.Set<Party>().Find(party) is not { } who)
+            return Problem.NotFound("parties.unknown", "The party is unknown.");
+        who.Renewals++;
+        who.Suspended = suspended(who);
+        return who.Id;
+    }, cancel);
+
+    /// <summary>Why the caller may not end the party's suspension, or null. For a security administrator of every unit in which the party holds a role, or of one above.</summary>
+    public Problem? MayConfirm(Caller caller, string party)
+    {
+        var now = _time.GetUtcNow();
+        if (Party(party) is null)
+            return Problem.NotFound("parties.unknown", "The party is unknown.");
+        return IsBootstrap(caller.Party)
+            || (Holdings(caller, now).Any(h => h.Role == Roles.SecurityAdministrator) && Standing(party, now).All(h => Governs(caller, Roles.SecurityAdministrator, h.Unit)))
+            ? null : Problem.Denied("parties.denied", "Only a security administrator of all units in which the party holds roles may confirm it.");
+    }
+
+    /// <summary>Ends a suspension, once the owner told the security administrator that he signs in again and nobody else can.</summary>
+    public Task<Result<string>> ConfirmAsync(Caller caller, string party, CancellationToken cancel = default)
+    {
+        if (MayConfirm(caller, party) is { } denied)
+            return Refused(denied);
+        return ChangeAsync(caller.Party, "confirm party", db =>
+        {
+            if (db.Set<Party>().Find(party) is not { } who)
+                return Problem.NotFound("parties.unknown", "The party is unknown.");
+            who.Suspended = false;
             return who.Id;
         }, cancel);
     }

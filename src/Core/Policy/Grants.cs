@@ -69,13 +69,8 @@ public sealed class Grants
         }
         if (request.Errors.Count > 0)
             return Invalid(request.Errors);
-        if (request.Party is { } party && !_directory.IsBootstrap(party))
-        {
-            if (party == caller.Party)
-                return Problem.Denied("grants.self", "Nobody may grant anything to himself.");
-            if (_directory.Holdings(party, now).Any(h => Separation.IsAdministrator(h.Role)))
-                return Problem.Denied("grants.administrator", "Administrators do not work with data.");
-        }
+        if (request.Party is { } party && !_directory.IsBootstrap(party) && _directory.Holdings(party, now).Any(h => Separation.IsAdministrator(h.Role)))
+            return Problem.Denied("grants.administrator", "Administrators do not work with data.");
         var grant = new Grant
         {
             Id = Guid.CreateVersion7(now).ToString("N"),
@@ -91,6 +86,9 @@ public sealed class Grants
             PseudonymKey = RandomNumberGenerator.GetBytes(32),
             CreatedBy = caller.Party, CreatedAt = now,
         };
+        // However the grantee is described, and whatever of his roles the caller uses just now or holds only later.
+        if (!_directory.IsBootstrap(caller.Party) && IsFor(grant, caller.Party, _directory.Standing(caller.Party, now)))
+            return Problem.Denied("grants.self", "Nobody may grant anything to himself.");
         return await _writer.ChangeAsync((db, scope) =>
         {
             db.Audit = new AuditContext(caller.Party, now, "grant");

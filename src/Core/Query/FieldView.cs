@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Security.Cryptography;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Policy;
 
@@ -87,6 +88,10 @@ internal static class Transforms
         // right() says the same and takes half as long again.
         return $"CASE WHEN length({text}) >= {least} THEN {start}'{filler}' || substring({text}, -{last}) WHEN {text} IS NOT NULL THEN '***' END";
     }
+
+    /// <summary>SQL of an order of rows that is the grant's own: as good as random, and the same at each reading. Its key is made from the grant's, so that it is no pseudonym of anything.</summary>
+    public static string Tie(ReadOnlyMemory<byte> key, SqlParameters parameters) =>
+        $"sha256(CAST({parameters.Add(HMACSHA256.HashData(key.Span, "gongzhi/order"u8))} AS BLOB) || _batch || encode(CAST(_ordinal AS VARCHAR)))";
 
     /// <summary>
     /// SQL of the keyed pseudonym as docs/guide/permissions.md defines it and <see cref="Privacy.Pseudonym"/> makes it: the key has one

@@ -34,6 +34,12 @@ public sealed class QueryCompiler
     /// <summary>Below this many rows a group is withheld.</summary>
     private int Threshold => _permit.MinimumGroup;
 
+    /// <summary>
+    /// Whether the grant shows some field otherwise than it is. Its rows then have neither a record id nor the order in which they are kept: both are the
+    /// same under every grant, and would lay what two grants show beside each other.
+    /// </summary>
+    private bool Disguised => _permit.Fields.Values.Any(f => f.Kind != TransformKind.Plain);
+
     private bool Paged => _request.Format == QueryFormat.Json;
 
     /// <param name="request">The question.</param>
@@ -67,12 +73,14 @@ public sealed class QueryCompiler
         }
         if (columns.Count == 0)
             return Problem.Denied("query.aggregateOnly", "Under this grant no field may be read row by row.");
+        if (Disguised && _permit.PseudonymKey.Length != 32)
+            return Problem.Denied("query.grant", "The grant has no key to disguise its rows with; whoever granted must give it anew.");
         var tail = new List<string>();
         var hidden = "";
         if (Paged)
         {
-            hidden = ", lower(hex(_batch)) AS k0, _ordinal AS k1";
-            tail.AddRange(["_batch", "_ordinal"]);
+            hidden = Disguised ? ", _tie AS k0" : ", lower(hex(_batch)) AS k0, _ordinal AS k1";
+            tail.AddRange(Disguised ? ["_tie"] : ["_batch", "_ordinal"]);
         }
         var where = Where();
         if (!where.Ok)
@@ -81,7 +89,11 @@ public sealed class QueryCompiler
         if (!keys.Ok)
             return keys.Problem;
         var sort = keys.Value.Select(k => new SortKey(columns[k.Index].Sql, columns[k.Index].Column, k.Descending, k.Index)).ToList();
-        if (Paged)
+        if (Disguised)
+        {
+            sort.Add(new("_tie", new("", FieldType.String), false, columns.Count));
+        }
+        else if (Paged)
         {
             sort.Add(new("_batch", new("", FieldType.String), false, columns.Count) { Blob = true });
             sort.Add(new("_ordinal", new("", FieldType.Integer), false, columns.Count + 1));
@@ -214,6 +226,8 @@ public sealed class QueryCompiler
         var unknown = Problem.Invalid("query.unknownField", "The dataset has no such field, or the grant does not include it.");
         if (name is "_id" or "_time" or "_place")
         {
+            if (name == "_id" && Disguised)
+                return unknown;
             var bound = name switch { "_time" => _snapshot.Dataset.TimeField, "_place" => _snapshot.Dataset.PlaceField, _ => null };
             if ((bound is not null && !(_permit.Fields.TryGetValue(bound, out var t) && t.Kind == TransformKind.Plain)) || (name == "_id" && Threshold > 1))
                 return unknown;
@@ -266,8 +280,12 @@ public sealed class QueryCompiler
         var source = new QuerySource(_snapshot, _permit, _request.Filter, _parameters, PlacesWithin);
         var scope = source.Scope();
         SegmentsRead = source.Survivors.Count;
-        var columns = _views.Values.Select(v => $"{v.Source} AS {v.Alias}");
-        return $"(SELECT {string.Join(", ", columns.Append("_batch").Append("_ordinal"))} FROM {source.From()} WHERE {scope}) v";
+        var columns = _views.Values.Select(v => $"{v.Source} AS {v.Alias}").ToList();
+        if (Disguised && !_request.Grouped)
+            columns.Add(Transforms.Tie(_permit.PseudonymKey, _parameters) + " AS _tie");
+        else
+            columns.AddRange(["_batch", "_ordinal"]);
+        return $"(SELECT {string.Join(", ", columns)} FROM {source.From()} WHERE {scope}) v";
     }
 
     private int SegmentsRead { get; set; }

@@ -6,12 +6,12 @@ using System.Text.Json;
 namespace Gongzhi.Core.Query;
 
 /// <summary>
-/// Opaque places in an answer: the sort keys of the last row seen, under an HMAC that binds them to the question, the grant and
-/// the node's key. The keys are values the reader has been shown, so they are authenticated, not hidden.
+/// Opaque places in an answer: the sort keys of the last row seen, enciphered under the node's key and bound to the question and the grant. Hidden, since the last of
+/// them tell which record it was, and that is not shown under every grant.
 /// </summary>
 internal sealed class QueryCursor
 {
-    private const int TagBytes = 16;
+    private const int NonceBytes = 12, TagBytes = 16;
     private readonly byte[] _key;
     private readonly byte[] _context;
 
@@ -19,14 +19,18 @@ internal sealed class QueryCursor
     {
         if (key.Length < 16)
             throw new ArgumentException("The cursor key is at least 16 bytes.", nameof(key));
-        _key = key.ToArray();
-        _context = [.. "gongzhi/cursor/1\0"u8, .. request.Hash(), .. SHA256.HashData(Encoding.UTF8.GetBytes(grant))];
+        _key = HMACSHA256.HashData(key.Span, "gongzhi/cursor/key"u8);
+        _context = [.. "gongzhi/cursor/2\0"u8, .. request.Hash(), .. SHA256.HashData(Encoding.UTF8.GetBytes(grant))];
     }
 
     public string Make(IReadOnlyList<string?> keys)
     {
         var body = JsonSerializer.SerializeToUtf8Bytes(keys);
-        return Base64Url.EncodeToString([.. Tag(body), .. body]);
+        var bytes = new byte[NonceBytes + TagBytes + body.Length];
+        RandomNumberGenerator.Fill(bytes.AsSpan(0, NonceBytes));
+        using var cipher = new AesGcm(_key, TagBytes);
+        cipher.Encrypt(bytes.AsSpan(0, NonceBytes), body, bytes.AsSpan(NonceBytes + TagBytes), bytes.AsSpan(NonceBytes, TagBytes), _context);
+        return Base64Url.EncodeToString(bytes);
     }
 
     public IReadOnlyList<string?>? Read(string token, int count)
@@ -34,16 +38,17 @@ internal sealed class QueryCursor
         try
         {
             var bytes = Base64Url.DecodeFromChars(token);
-            if (bytes.Length <= TagBytes || !CryptographicOperations.FixedTimeEquals(bytes.AsSpan(0, TagBytes), Tag(bytes[TagBytes..])))
+            if (bytes.Length <= NonceBytes + TagBytes)
                 return null;
-            var keys = JsonSerializer.Deserialize<string?[]>(bytes.AsSpan(TagBytes));
+            var body = new byte[bytes.Length - NonceBytes - TagBytes];
+            using var cipher = new AesGcm(_key, TagBytes);
+            cipher.Decrypt(bytes.AsSpan(0, NonceBytes), bytes.AsSpan(NonceBytes + TagBytes), bytes.AsSpan(NonceBytes, TagBytes), body, _context);
+            var keys = JsonSerializer.Deserialize<string?[]>(body);
             return keys?.Length == count ? keys : null;
         }
-        catch (FormatException)
+        catch (Exception e) when (e is FormatException or AuthenticationTagMismatchException)
         {
             return null;
         }
     }
-
-    private byte[] Tag(byte[] body) => HMACSHA256.HashData(_key, (byte[])[.. _context, .. body])[..TagBytes];
 }

@@ -20,6 +20,8 @@ internal static class CheckBatches
             SELECT b.id, d.id, b.schema_version, b.rows, b.root, b.tree, b.entry, p.entry, p.log_index,
                    (SELECT sum(l.rows) FROM segment_batch l WHERE l.batch = b.id),
                    (SELECT count(*) FROM tail t WHERE t.dataset = b.dataset AND t.batch = b.id)
+                   + (SELECT count(*) FROM replaced r WHERE r.dataset = b.dataset AND r.batch = b.id AND r.leaf IS NOT NULL
+                      AND NOT EXISTS (SELECT 1 FROM segment_batch l WHERE l.batch = b.id AND r.ordinal >= l.first_ordinal AND r.ordinal < l.first_ordinal + l.rows))
             FROM batch b LEFT JOIN dataset d ON d.number = b.dataset LEFT JOIN ledger_pending p ON p.id = b.entry
             """;
         using var reader = command.ExecuteReader();
@@ -98,7 +100,7 @@ internal static class CheckBatches
         var listed = (reader.IsDBNull(9) ? 0 : reader.GetInt64(9)) + reader.GetInt64(10);
         return listed == rows
             ? (null, "")
-            : ($"it has {rows} rows, but segments and tail are listed with {listed}.", $"应有 {rows} 行，而分段与尾部登记了 {listed} 行。");
+            : ($"it has {rows} rows, but segments, tail and erasures are listed with {listed}.", $"应有 {rows} 行，而分段、尾部与抹除登记了 {listed} 行。");
     }
 
     /// <summary>A batch entry in the ledger whose batch is gone.</summary>

@@ -26,6 +26,15 @@ public enum CheckKind
     /// <summary>An audited change of state does not agree with its ledger entry, or the state with its changes.</summary>
     StateEntry,
 
+    /// <summary>A row is hidden as superseded that no committed row supersedes, or the other way round.</summary>
+    Correction,
+
+    /// <summary>An erasure does not agree with its ledger entry, or a row is kept as a leaf that no erasure took away.</summary>
+    Erasure,
+
+    /// <summary>The places are not what the last import committed to.</summary>
+    Place,
+
     /// <summary>An access does not agree with its ledger entry.</summary>
     AccessEntry,
 

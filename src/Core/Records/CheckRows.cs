@@ -10,7 +10,7 @@ namespace Gongzhi.Core.Records;
 /// The rows' part of a check: each segment file against its name, and each row of segments and tail, encoded again and hashed, against the
 /// hashes kept with its batch. Segments are read side by side, one group of rows at a time.
 /// </summary>
-internal sealed class CheckRows(World world, SqliteConnection connection, SqliteTransaction snapshot, CheckFindings findings, IProgress<RecordCheckProgress>? progress)
+internal sealed class CheckRows(World world, SqliteConnection connection, SqliteTransaction snapshot, CheckReplaced replaced, CheckFindings findings, IProgress<RecordCheckProgress>? progress)
 {
     private const int FileBufferBytes = 1 << 20;
 
@@ -101,7 +101,7 @@ internal sealed class CheckRows(World world, SqliteConnection connection, Sqlite
     private void ReadRows(SqliteConnection reader, Listed listed, Dataset dataset, string place, CancellationToken cancel)
     {
         using var file = new SegmentReader(dataset, listed.Segment);
-        var hasher = new Hasher(_runs, reader, dataset, new RowSource(CheckKind.SegmentRow, place));
+        var hasher = new Hasher(_runs, replaced, reader, dataset, new RowSource(CheckKind.SegmentRow, place));
         long read = 0;
         var bounded = true;
         for (var g = 0; g < file.RowGroups; g++)
@@ -166,7 +166,10 @@ internal sealed class CheckRows(World world, SqliteConnection connection, Sqlite
                 Flush();
             if (leaves.Count == 0)
                 run = (dataset, batch, ordinal);
-            leaves.AddRange(MerkleTree.LeafHash([.. CheckBatches.Blob(rows, 3), .. CheckBatches.Blob(rows, 4)]));
+            var row = CheckBatches.Blob(rows, 3);
+            leaves.AddRange(MerkleTree.LeafHash([.. row, .. CheckBatches.Blob(rows, 4)]));
+            if (RowDecoder.Supersedes(row) is { } superseded)
+                replaced.Superseding(reader, dataset, null, RecordId.Of(batch, (uint)ordinal), superseded);
             done++;
         }
         Flush();
@@ -244,7 +247,7 @@ internal sealed class CheckRows(World world, SqliteConnection connection, Sqlite
     }
 
     /// <summary>Leaves of rows as one thread reads them from one segment.</summary>
-    private sealed class Hasher(CheckRuns runs, SqliteConnection reader, Dataset dataset, RowSource source)
+    private sealed class Hasher(CheckRuns runs, CheckReplaced replaced, SqliteConnection reader, Dataset dataset, RowSource source)
     {
         private readonly EncodedRows _buffer = new();
         private (Guid Batch, RowEncoder Encoder)? _encoder;
@@ -263,6 +266,11 @@ internal sealed class CheckRows(World world, SqliteConnection connection, Sqlite
             var leaves = new byte[count * 32];
             Sha256Batch.HashMany(encoded.Bytes, encoded.Starts.AsSpan(0, count), encoded.Lengths.AsSpan(0, count), leaves);
             runs.Add(reader, dataset.Number, batch, rows.OrdinalOf(first), leaves, source);
+            for (var r = first; rows.Supersedes is { } supersedes && r < first + count; r++)
+            {
+                if (supersedes[r] is { } superseded)
+                    replaced.Superseding(reader, dataset.Number, dataset.Id, RecordId.Of(batch, rows.OrdinalOf(r)), superseded);
+            }
         }
     }
 }

@@ -243,6 +243,7 @@ public sealed class Erasures(World world, RecordStore store, Catalog.Catalog cat
         await Task.WhenAll(Discarded(id).Select(name => store.Uses.Retire(Path.Combine(world.SegmentDirectory, name + ".parquet")))).WaitAsync(cancel).ConfigureAwait(false);
         world.Durably("erase", () => DurableFile.FlushDirectory(world.SegmentDirectory));
         await NodeDatabase.TruncateJournalAsync(world, cancel).ConfigureAwait(false);
+        SchemaUpgrade.DiscardCopy(world);
         await writer.RunAsync(scope =>
         {
             using var command = scope.Command("DELETE FROM segment_discarded WHERE erasure = $id; UPDATE erasure SET finished = $now WHERE id = $id");

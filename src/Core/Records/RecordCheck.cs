@@ -24,7 +24,7 @@ public sealed record RecordCheckOptions
 /// <summary>
 /// Is everything that is kept what was committed? Reads every segment, tail row, batch, ledger entry and audited change and follows each to the
 /// signed checkpoint. Changes nothing; works on a stopped node's directory and beside a running node, whose database it reads in one snapshot. Memory stays
-/// small: one group of rows for each core, and the leaves of runs that lie in several places.
+/// small: one group of rows for each core, the leaves of runs that lie in several places, two ids for each correction.
 /// </summary>
 public static class RecordCheck
 {
@@ -49,8 +49,11 @@ public static class RecordCheck
             if (!Readable(connection, snapshot, findings))
                 return new RecordCheckReport(findings.List, findings.Found, log.Entries, 0, 0, 0);
             await log.CompareAsync(connection, snapshot, cancel).ConfigureAwait(false);
-            var check = new CheckRows(world, connection, snapshot, findings, progress);
+            var replaced = new CheckReplaced(world, findings);
+            var check = new CheckRows(world, connection, snapshot, replaced, findings, progress);
             await check.RunAsync(cancel).ConfigureAwait(false);
+            replaced.Finish(connection, snapshot, log, cancel);
+            CheckReplaced.Places(connection, snapshot, findings);
             (rows, segments) = (check.Rows, check.Segments);
             batches = await CheckBatches.RunAsync(connection, snapshot, log, findings, progress, cancel).ConfigureAwait(false);
             CheckBatches.Accesses(connection, snapshot, log, findings, cancel);

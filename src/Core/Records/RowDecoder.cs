@@ -38,6 +38,32 @@ public static class RowDecoder
         return checked((int)reader.ReadInt());
     }
 
+    /// <summary>The record that a canonical row supersedes; null when it names none, or is no canonical row.</summary>
+    public static Guid? Supersedes(ReadOnlySpan<byte> row)
+    {
+        try
+        {
+            var reader = new Cbor.Reader(row);
+            reader.ReadArrayHead();
+            reader.ReadText();
+            reader.ReadInt();
+            reader.ReadText();
+            reader.ReadInt();
+            reader.ReadBytes();
+            reader.ReadInt();
+            reader.ReadInt();
+            if (!reader.TryReadNull())
+                reader.ReadText();
+            if (!reader.TryReadNull())
+                reader.ReadBytes();
+            return reader.TryReadNull() || reader.ReadBytes() is not { Length: 16 } id ? null : RecordId.FromBytes(id);
+        }
+        catch (InvalidDataException)
+        {
+            return null;
+        }
+    }
+
     private static void DecodeRow(RowColumns rows, int r, TailRow tail, ref int used)
     {
         var reader = new Cbor.Reader(tail.Row);

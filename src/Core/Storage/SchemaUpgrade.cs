@@ -139,6 +139,22 @@ internal static class SchemaUpgrade
         DurableFile.Publish(world, part, copy);
     }
 
+    /// <summary>
+    /// Deletes the copy, and what an interrupted one left: it holds the content of what is erased since, and may not outlive it. Nothing goes by the copy; a way back to an older
+    /// program is then a backup.
+    /// </summary>
+    public static void DiscardCopy(World world)
+    {
+        var copy = world.DatabasePath + CopySuffix;
+        foreach (var path in (string[])[copy, copy + ".part"])
+        {
+            if (!File.Exists(path))
+                continue;
+            File.Delete(path);
+            world.Durably("erase copy", () => DurableFile.FlushDirectory(world.DataDirectory));
+        }
+    }
+
     private static Dictionary<string, Item> Read(SqliteConnection connection)
     {
         var items = new Dictionary<string, Item>(StringComparer.OrdinalIgnoreCase);

@@ -59,10 +59,24 @@ public sealed class TerritoryStore(World world, NodeWriter writer, TimeProvider 
                 digest.AppendData(System.Text.Encoding.UTF8.GetBytes(text + "\n"));
                 command.ExecuteNonQuery();
             }
-            AuditNote.Add(scope, new AuditContext(author, clock.GetUtcNow(), "import places"), "Place", places.Count, digest.GetHashAndReset());
+            AuditNote.Add(scope, new AuditContext(author, clock.GetUtcNow(), "import places"), "Place", places.Count, digest.GetHashAndReset(), Digest(scope.Command(AllInOrder), out _));
             scope.AfterCommit(() => _index = index);
         }, cancel).ConfigureAwait(false);
         return index.Places.Count;
+    }
+
+    /// <summary>All that is kept of places, in the order of their digest.</summary>
+    internal const string AllInOrder = "SELECT code, definition FROM place ORDER BY code";
+
+    /// <summary>SHA-256 over all places, each a line of its code and one of its definition; for <see cref="AllInOrder"/>. Disposes the command.</summary>
+    internal static byte[] Digest(Microsoft.Data.Sqlite.SqliteCommand all, out long count)
+    {
+        using var command = all;
+        using var digest = System.Security.Cryptography.IncrementalHash.CreateHash(System.Security.Cryptography.HashAlgorithmName.SHA256);
+        using var reader = command.ExecuteReader();
+        for (count = 0; reader.Read(); count++)
+            digest.AppendData(System.Text.Encoding.UTF8.GetBytes($"{reader.GetString(0)}\n{reader.GetString(1)}\n"));
+        return digest.GetHashAndReset();
     }
 
     /// <summary>Whether a text is the code of a known place.</summary>

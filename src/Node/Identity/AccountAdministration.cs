@@ -22,6 +22,7 @@ internal static class AccountAdministration
             .Produces<Invitation>(201).ProducesProblem(409).ProducesProblem(422);
         app.MapPost("/api/v1/accounts/{name}/invitation", InviteAsync).WithName("inviteAccount").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax)
             .Produces<Invitation>().ProducesProblem(404);
+        app.MapPost("/api/v1/parties/{id}/confirm", ConfirmAsync).WithName("confirmParty").RequireCaller(Roles.SecurityAdministrator).AcceptsBody(BodyMax).ProducesProblem(404);
     }
 
     private static async Task<IResult> ListAsync(UserManager<Account> users, PartyDirectory parties, TimeProvider clock, CancellationToken cancel)
@@ -32,7 +33,7 @@ internal static class AccountAdministration
         {
             accounts = all.Select(a => new
             {
-                name = a.UserName, party = a.PartyId, parties.Party(a.PartyId)?.DisplayName, disabled = !parties.Acts(a.PartyId), hasPassword = a.PasswordHash is not null,
+                name = a.UserName, party = a.PartyId, parties.Party(a.PartyId)?.DisplayName, disabled = parties.Party(a.PartyId) is not { Disabled: false }, suspended = parties.Party(a.PartyId) is { Suspended: true }, hasPassword = a.PasswordHash is not null,
                 twoFactor = a.TwoFactorEnabled, lockedUntil = a.LockoutEnd > now ? a.LockoutEnd : null,
                 roles = parties.Holdings(a.PartyId, now).Select(h => new { h.Role, h.Unit, h.Until }),
             }),
@@ -55,22 +56,42 @@ internal static class AccountAdministration
         var made = await users.CreateAsync(account).ConfigureAwait(false);
         // Lost a race for the name: the party stays without an account and without a role.
         return made.Succeeded
-            ? Results.Created($"/api/v1/accounts/{Uri.EscapeDataString(name)}", await InvitationAsync(http, users, account, options, clock).ConfigureAwait(false))
+            ? Results.Created($"/api/v1/accounts/{Uri.EscapeDataString(name)}", await InvitationAsync(http, users, account, options, clock, suspended: false).ConfigureAwait(false))
             : Exists.ToResult();
     }
 
-    /// <summary>A new link, for whoever lost the first or the password; older links and every session of the account end when it is used. The second factor stays.</summary>
-    private static async Task<IResult> InviteAsync(string name, HttpContext http, UserManager<Account> users, NodeOptions options, TimeProvider clock) =>
-        await users.FindByNameAsync(name).ConfigureAwait(false) is { } account
-            ? Results.Ok(await InvitationAsync(http, users, account, options, clock).ConfigureAwait(false))
-            : Problem.NotFound("accounts.unknown", "There is no account of this name.").ToResult();
+    /// <summary>
+    /// A new link, for whoever lost the first or the password; older links and every session of the account end when it is used. The second factor stays; without one whoever has the
+    /// link could act as the account's owner, so the party is suspended until a security administrator confirms it.
+    /// </summary>
+    private static async Task<IResult> InviteAsync(
+        string name, HttpContext http, UserManager<Account> users, PartyDirectory parties, NodeOptions options, CallerAccessor callers, TimeProvider clock, CancellationToken cancel)
+    {
+        if (await users.FindByNameAsync(name).ConfigureAwait(false) is not { } account)
+            return Problem.NotFound("accounts.unknown", "There is no account of this name.").ToResult();
+        var opens = !await users.GetTwoFactorEnabledAsync(account).ConfigureAwait(false);
+        if (await parties.RenewAsync(callers.Required, account.PartyId, "invite account", opens, cancel).ConfigureAwait(false) is { Ok: false } refused)
+            return refused.Problem.ToResult();
+        return Results.Ok(await InvitationAsync(http, users, account, options, clock, parties.Party(account.PartyId) is { Suspended: true }).ConfigureAwait(false));
+    }
 
-    private static async Task<Invitation> InvitationAsync(HttpContext http, UserManager<Account> users, Account account, NodeOptions options, TimeProvider clock)
+    /// <summary>Ends a suspension. A link that is still unused ends too: it must not be good for somebody else afterwards.</summary>
+    private static async Task<IResult> ConfirmAsync(string id, UserManager<Account> users, PartyDirectory parties, CallerAccessor callers, CancellationToken cancel)
+    {
+        if (parties.MayConfirm(callers.Required, id) is { } denied)
+            return denied.ToResult();
+        // Before the party acts again.
+        foreach (var account in await users.Users.Where(a => a.PartyId == id).ToListAsync(cancel).ConfigureAwait(false))
+            await users.UpdateSecurityStampAsync(account).ConfigureAwait(false);
+        return (await parties.ConfirmAsync(callers.Required, id, cancel).ConfigureAwait(false)).ToResult(party => Results.Ok(new { id = party, suspended = false }));
+    }
+
+    private static async Task<Invitation> InvitationAsync(HttpContext http, UserManager<Account> users, Account account, NodeOptions options, TimeProvider clock, bool suspended)
     {
         var token = await users.GeneratePasswordResetTokenAsync(account).ConfigureAwait(false);
         var start = options.PublicUrl?.TrimEnd('/') ?? $"{http.Request.Scheme}://{http.Request.Host}";
         var query = QueryString.Create("name", account.UserName!).Add("token", token);
-        return new Invitation(account.UserName!, account.PartyId, $"{start}/account/invitation{query}", clock.GetUtcNow() + InvitationLife);
+        return new Invitation(account.UserName!, account.PartyId, $"{start}/account/invitation{query}", clock.GetUtcNow() + InvitationLife, suspended);
     }
 
     /// <summary>What Identity's token provider keeps to; set in <see cref="IdentitySetup"/>.</summary>
@@ -81,5 +102,6 @@ internal static class AccountAdministration
     internal sealed record NewAccount(string Name = "", string? DisplayName = null);
 
     /// <param name="Link">Sets the password, once; shown here and nowhere else.</param>
-    internal sealed record Invitation(string Name, string Party, string Link, DateTimeOffset Until);
+    /// <param name="Suspended">Whether a security administrator must confirm the party before it acts.</param>
+    internal sealed record Invitation(string Name, string Party, string Link, DateTimeOffset Until, bool Suspended);
 }

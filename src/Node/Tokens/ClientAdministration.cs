@@ -23,8 +23,8 @@ internal static partial class ClientAdministration
         app.MapGet("/api/v1/clients", ListAsync).WithName("listClients").RequireCaller([.. Separation.Three]);
         app.MapPost("/api/v1/clients", CreateAsync).WithName("createClient").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax)
             .Produces<ClientSecret>(201).ProducesProblem(409).ProducesProblem(422);
-        app.MapPost("/api/v1/clients/{id}/secret", RenewAsync).WithName("renewClientSecret").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax)
-            .Produces<ClientSecret>().ProducesProblem(404);
+        app.MapPost("/api/v1/clients/{id}/secret", RenewAsync).WithName("renewClientSecret").RequireCaller().AcceptsBody(BodyMax)
+            .Produces<ClientSecret>().ProducesProblem(403).ProducesProblem(404);
     }
 
     private static async Task<IResult> ListAsync(IOpenIddictApplicationManager clients, PartyDirectory parties, TimeProvider clock, CancellationToken cancel)
@@ -36,7 +36,7 @@ internal static partial class ClientAdministration
                 continue;
             list.Add(new
             {
-                id = await clients.GetClientIdAsync(client, cancel).ConfigureAwait(false), party, parties.Party(party)?.DisplayName, disabled = !parties.Acts(party),
+                id = await clients.GetClientIdAsync(client, cancel).ConfigureAwait(false), party, parties.Party(party)?.DisplayName, disabled = parties.Party(party) is not { Disabled: false }, suspended = parties.Party(party) is { Suspended: true },
                 roles = parties.Holdings(party, clock.GetUtcNow()).Select(h => new { h.Role, h.Unit, h.Until }),
             });
         }
@@ -50,9 +50,11 @@ internal static partial class ClientAdministration
         if (await clients.FindByClientIdAsync(body.Id, cancel).ConfigureAwait(false) is not null)
             return Problem.Conflict("clients.exists", "There is a client of this id.").ToResult();
         var party = await parties.CreatePartyAsync(callers.Required, "client:" + body.Id, PartyKind.Client, body.DisplayName ?? body.Id, cancel).ConfigureAwait(false);
-        // A party without a client is what a request that broke off half way left; it is taken over, unless it already may do something.
+        // A party without a client is what a request that broke off half way left. It is taken over, and suspended like one whose secret is renewed: it may hold roles by now.
         if (!party.Ok && !(party.Problem.Code == "parties.exists" && parties.Party("client:" + body.Id) is { Kind: PartyKind.Client, Bootstrap: false, Disabled: false }))
             return party.Problem.ToResult();
+        if (!party.Ok && await parties.RenewAsync(callers.Required, "client:" + body.Id, "create client", cancel: cancel).ConfigureAwait(false) is { Ok: false } refused)
+            return refused.Problem.ToResult();
         var secret = NewSecret();
         var descriptor = new OpenIddictApplicationDescriptor
         {
@@ -65,18 +67,26 @@ internal static partial class ClientAdministration
         };
         descriptor.Properties[BootstrapClient.PartyProperty] = JsonSerializer.SerializeToElement("client:" + body.Id);
         await clients.CreateAsync(descriptor, cancel).ConfigureAwait(false);
-        return Results.Created($"/api/v1/clients/{body.Id}", new ClientSecret(body.Id, "client:" + body.Id, secret));
+        return Results.Created($"/api/v1/clients/{body.Id}", new ClientSecret(body.Id, "client:" + body.Id, secret, parties.Party("client:" + body.Id) is { Suspended: true }));
     }
 
-    /// <summary>A new secret in place of the old one, which ends at once; tokens already given end within their minutes.</summary>
-    private static async Task<IResult> RenewAsync(string id, IOpenIddictApplicationManager clients, PartyDirectory parties, CancellationToken cancel)
+    /// <summary>
+    /// A new secret in place of the old one, which ends at once. By the client itself: nobody else knows it then. By a system administrator, who sees it: the party is suspended first,
+    /// its tokens with it, until a security administrator confirms it.
+    /// </summary>
+    private static async Task<IResult> RenewAsync(string id, IOpenIddictApplicationManager clients, PartyDirectory parties, CallerAccessor callers, CancellationToken cancel)
     {
+        var caller = callers.Required;
+        if (!caller.Has(Roles.SystemAdministrator) && caller.Party != "client:" + id)
+            return HostProblems.Denied.ToResult();
         if (await clients.FindByClientIdAsync(id, cancel).ConfigureAwait(false) is not { } client
             || await PartyOfAsync(clients, client, cancel).ConfigureAwait(false) is not { } party || parties.IsBootstrap(party))
             return Problem.NotFound("clients.unknown", "There is no client of this id whose secret could be renewed.").ToResult();
+        if (await parties.RenewAsync(caller, party, "renew client secret", cancel: cancel).ConfigureAwait(false) is { Ok: false } refused)
+            return refused.Problem.ToResult();
         var secret = NewSecret();
         await clients.UpdateAsync(client, secret, cancel).ConfigureAwait(false);
-        return Results.Ok(new ClientSecret(id, party, secret));
+        return Results.Ok(new ClientSecret(id, party, secret, parties.Party(party) is { Suspended: true }));
     }
 
     private static async Task<string?> PartyOfAsync(IOpenIddictApplicationManager clients, object client, CancellationToken cancel) =>
@@ -90,5 +100,6 @@ internal static partial class ClientAdministration
     internal sealed record NewClient(string Id = "", string? DisplayName = null);
 
     /// <param name="Secret">Shown here and nowhere else; the node keeps a hash.</param>
-    internal sealed record ClientSecret(string Id, string Party, string Secret);
+    /// <param name="Suspended">Whether a security administrator must confirm the party before it acts.</param>
+    internal sealed record ClientSecret(string Id, string Party, string Secret, bool Suspended);
 }

@@ -213,6 +213,123 @@ public sealed class EmptyNodeTests
     }
 
     [Fact]
+    public async Task A_system_administrator_gets_at_nobodys_data_by_a_new_secret_or_a_new_link()
+    {
+        await using var node = await TestNode.StartAsync(o => o with { BootstrapClient = null, Empty = true, SignInsPerMinute = 0 });
+        using var system = await FirstAsync(node);
+        var (security, securityParty) = await PersonAsync(node, system, "wang");
+        await GiveAsync(system, securityParty, Roles.SecurityAdministrator, "node");
+        var (audit, auditParty) = await PersonAsync(node, system, "li");
+        await GiveAsync(security, auditParty, Roles.AuditAdministrator, "node");
+        var (steward, stewardParty) = await PersonAsync(node, system, "chen");
+        await GiveAsync(security, stewardParty, Roles.Steward, "node");
+        using (var defined = await steward.PutAsJsonAsync("/api/v1/datasets/trees", new { title = "t", owner = "node", schema = new { fields = new object[] { new { name = "species", type = "string" } } } }))
+            Assert.True(defined.StatusCode == HttpStatusCode.Created, await defined.Content.ReadAsStringAsync());
+        var made = await PostAsync(system, "/api/v1/clients", new { id = "desk" }, HttpStatusCode.Created);
+        await GiveAsync(security, "client:desk", Roles.Reader, "node");
+        using var http = node.NewClient();
+        var question = new { dataset = "trees", purpose = "upkeep", fields = new[] { "species" } };
+
+        // The program takes a secret that nobody else has seen; nothing is suspended by that.
+        var first = await TokenAsync(made);
+        var own = await RenewAsync(first);
+        Assert.False(own.GetProperty("suspended").GetBoolean());
+        var token = await TokenAsync(own);
+        Assert.Equal(HttpStatusCode.OK, await AskAsync(token));
+
+        // The system administrator takes one: neither it nor what was given before is good for anything, until another person says so.
+        var taken = await PostAsync(system, "/api/v1/clients/desk/secret", new { }, HttpStatusCode.OK);
+        Assert.True(taken.GetProperty("suspended").GetBoolean());
+        foreach (var held in new[] { token, await TokenAsync(taken) })
+        {
+            Assert.Equal(HttpStatusCode.Forbidden, await AskAsync(held));
+            using var again = new HttpRequestMessage(HttpMethod.Post, "/api/v1/clients/desk/secret").WithToken(held);
+            Assert.Equal(HttpStatusCode.Forbidden, (await http.SendAsync(again)).StatusCode);
+        }
+        foreach (var person in new[] { system, audit, steward })
+            Assert.Equal(HttpStatusCode.Forbidden, (await person.PostAsync("/api/v1/parties/client:desk/confirm", null)).StatusCode);
+        Assert.Contains((await security.GetFromJsonAsyncElement("/api/v1/clients")).GetProperty("clients").EnumerateArray(),
+            c => c.GetProperty("id").GetString() == "desk" && c.GetProperty("suspended").GetBoolean() && !c.GetProperty("disabled").GetBoolean());
+        await PostAsync(security, "/api/v1/parties/client:desk/confirm", new { }, HttpStatusCode.OK);
+        Assert.Equal(HttpStatusCode.OK, await AskAsync(await TokenAsync(taken)));
+        await RefusedRenewalAsync(steward);
+
+        // A link for an account: its party waits for the security administrator, who by confirming ends what of the links is still unused.
+        var link = await PostAsync(system, "/api/v1/accounts/chen/invitation", new { }, HttpStatusCode.OK);
+        Assert.True(link.GetProperty("suspended").GetBoolean());
+        Assert.Equal(HttpStatusCode.Forbidden, (await steward.GetAsync("/api/v1/accesses")).StatusCode);
+        using (var set = await node.NewClient().SubmitAsync("/account/invitation", ("name", "chen"), ("token", Parts(link).Token), ("password", TestNode.Password + "2")))
+            Assert.Equal(HttpStatusCode.Redirect, set.StatusCode);
+        using var chen = node.NewClient();
+        using (await chen.SignInAsync("chen", TestNode.Password + "2"))
+            Assert.Equal(HttpStatusCode.Forbidden, (await chen.GetAsync("/api/v1/accesses")).StatusCode);
+        var unused = await PostAsync(system, "/api/v1/accounts/chen/invitation", new { }, HttpStatusCode.OK);
+        await PostAsync(security, $"/api/v1/parties/{stewardParty}/confirm", new { }, HttpStatusCode.OK);
+        using (var late = await node.NewClient().SubmitAsync("/account/invitation", ("name", "chen"), ("token", Parts(unused).Token), ("password", TestNode.Password + "3")))
+            await late.ProblemAsync(HttpStatusCode.NotFound, "account.setup-closed");
+        using var back = node.NewClient();
+        using (await back.SignInAsync("chen", TestNode.Password + "2"))
+            Assert.Equal(HttpStatusCode.OK, (await back.GetAsync("/api/v1/accesses")).StatusCode);
+
+        // Behind a second factor a link opens nothing, so its owner goes on; the security administrator's own account is no way in either.
+        using var enrolled = await security.SubmitAsync("/account/totp/enrol");
+        var key = (await enrolled.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("key").GetString()!;
+        using (await security.SubmitAsync("/account/totp/confirm", ("code", AccountTests.Totp(key))))
+        {
+            var behind = await PostAsync(system, "/api/v1/accounts/wang/invitation", new { }, HttpStatusCode.OK);
+            Assert.False(behind.GetProperty("suspended").GetBoolean());
+            Assert.Equal(HttpStatusCode.OK, (await security.GetAsync("/api/v1/accounts")).StatusCode);
+            using var thief = node.NewClient();
+            using (await thief.SubmitAsync("/account/invitation", ("name", "wang"), ("token", Parts(behind).Token), ("password", TestNode.Password + "4")))
+            using (var asked = await thief.SignInAsync("wang", TestNode.Password + "4"))
+                Assert.StartsWith("/account/totp", asked.Headers.Location!.ToString(), StringComparison.Ordinal);
+            Assert.Equal(HttpStatusCode.Unauthorized, (await thief.GetAsync("/api/v1/accounts")).StatusCode);
+        }
+
+        // Each act has its entry, and no secret or link is in any.
+        var changes = (await audit.GetFromJsonAsyncElement("/api/v1/audit/changes?entity=Party&limit=1000")).GetProperty("changes").EnumerateArray().Select(c => c.GetProperty("content")).ToList();
+        Assert.Equal(2, changes.Count(c => c.GetProperty("reason").GetString() == "renew client secret"));
+        Assert.Equal(3, changes.Count(c => c.GetProperty("reason").GetString() == "invite account"));
+        Assert.Equal(2, changes.Count(c => c.GetProperty("reason").GetString() == "confirm party" && c.GetProperty("author").GetString() == securityParty));
+        var all = (await audit.GetFromJsonAsyncElement("/api/v1/audit/changes?limit=1000")).ToString();
+        foreach (var secret in new[] { made, own, taken }.Select(s => s.GetProperty("secret").GetString()!).Concat(new[] { link, unused }.Select(l => Parts(l).Token)))
+            Assert.DoesNotContain(secret, all, StringComparison.Ordinal);
+        using (var verified = await audit.PostAsync("/api/v1/audit/verification", null))
+            Assert.True(JsonDocument.Parse(await verified.Content.ReadAsStringAsync()).RootElement.GetProperty("sound").GetBoolean());
+        foreach (var person in new[] { security, audit, steward })
+            person.Dispose();
+
+        async Task<string> TokenAsync(JsonElement client)
+        {
+            var (status, body) = await http.FormAsync("/connect/token", ("grant_type", "client_credentials"), ("client_id", "desk"), ("client_secret", client.GetProperty("secret").GetString()!));
+            Assert.True(status == HttpStatusCode.OK, body.ToString());
+            return body.GetProperty("access_token").GetString()!;
+        }
+
+        async Task<HttpStatusCode> AskAsync(string bearer)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, "/api/v1/query") { Content = JsonContent.Create(question) }.WithToken(bearer);
+            using var response = await http.SendAsync(request);
+            return response.StatusCode;
+        }
+
+        async Task<JsonElement> RenewAsync(string bearer)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, "/api/v1/clients/desk/secret").WithToken(bearer);
+            using var response = await http.SendAsync(request);
+            var text = await response.Content.ReadAsStringAsync();
+            Assert.True(response.StatusCode == HttpStatusCode.OK, text);
+            return JsonDocument.Parse(text).RootElement;
+        }
+
+        static async Task RefusedRenewalAsync(HttpClient person)
+        {
+            using var refused = await person.PostAsync("/api/v1/clients/desk/secret", null);
+            await refused.ProblemAsync(HttpStatusCode.Forbidden, "auth.denied");
+        }
+    }
+
+    [Fact]
     public async Task A_duty_officer_declares_and_ends_a_posture_in_his_own_area()
     {
         await using var journey = await Journey.StartAsync();

@@ -97,11 +97,30 @@ public sealed class AuditTests : IAsyncLifetime
             return command.ExecuteNonQuery();
         }, Stop));
         using var shell = _world.Connect();
-        foreach (var sql in (string[])["UPDATE party SET DisplayName = 'x'", "DELETE FROM audit_change", "UPDATE audit_change SET salt = zeroblob(16)", "UPDATE ledger_pending SET entry = x'00'"])
+        // The sequencer's own statement: two entries with an index, one waiting for its.
+        Run(shell, "UPDATE ledger_pending SET log_index = 0 WHERE rowid = 1 AND log_index IS NULL; UPDATE ledger_pending SET log_index = 1 WHERE rowid = 2 AND log_index IS NULL");
+        foreach (var sql in (string[])
+        [
+            "UPDATE party SET DisplayName = 'x'",
+            "DELETE FROM audit_change",
+            "UPDATE audit_change SET salt = zeroblob(16)",
+            "UPDATE OR REPLACE audit_change SET seq = 1 WHERE seq = 2",
+            "INSERT OR REPLACE INTO audit_change(id, content, salt) SELECT id, x'7B7D', salt FROM audit_change WHERE seq = 3",
+            "INSERT OR REPLACE INTO audit_change(seq, id, content, salt) VALUES (3, randomblob(16), x'7B7D', zeroblob(16))",
+            "INSERT INTO audit_change(id, content, salt) SELECT id, x'7B7D', salt FROM audit_change WHERE seq = 3 ON CONFLICT(id) DO UPDATE SET content = excluded.content",
+            "REPLACE INTO audit_change SELECT * FROM audit_change WHERE seq = 3",
+            "DELETE FROM ledger_pending",
+            "UPDATE ledger_pending SET entry = x'00'",
+            "UPDATE ledger_pending SET log_index = NULL WHERE rowid = 1",
+            "UPDATE ledger_pending SET log_index = 7 WHERE rowid = 1",
+            "UPDATE OR REPLACE ledger_pending SET log_index = 0 WHERE rowid = 3",
+            "INSERT OR REPLACE INTO ledger_pending(id, entry, created) SELECT id, x'00', created FROM ledger_pending WHERE rowid = 3",
+            "INSERT OR REPLACE INTO ledger_pending(rowid, id, entry, created) VALUES (3, randomblob(16), x'00', 0)",
+            "INSERT OR REPLACE INTO ledger_pending(id, entry, created, log_index) VALUES (randomblob(16), x'00', 0, 1)",
+            "INSERT INTO ledger_pending(id, entry, created) SELECT id, x'00', created FROM ledger_pending WHERE rowid = 3 ON CONFLICT(id) DO UPDATE SET entry = excluded.entry",
+        ])
         {
-            using var command = shell.CreateCommand();
-            command.CommandText = sql;
-            Assert.Throws<SqliteException>(() => command.ExecuteNonQuery());
+            Assert.Throws<SqliteException>(() => Run(shell, sql));
         }
         Assert.Empty(Verify());
     }
@@ -138,11 +157,14 @@ public sealed class AuditTests : IAsyncLifetime
     [Theory]
     [InlineData("DROP TRIGGER audited_access_grant_UPDATE; UPDATE access_grant SET CreatedBy = 'stewarD'", "state-differs")]
     [InlineData("DROP TRIGGER audited_access_grant_DELETE; DELETE FROM access_grant", "state-gone")]
-    [InlineData("DROP TRIGGER audited_party_INSERT; INSERT INTO party(Id, Kind, DisplayName, Bootstrap, Disabled) VALUES ('evil', 6, 'evil', 1, 0)", "state-unexplained")]
+    [InlineData("DROP TRIGGER audited_party_INSERT; INSERT INTO party(Id, Kind, DisplayName, Bootstrap, Disabled, Suspended, Renewals) VALUES ('evil', 6, 'evil', 1, 0, 0, 0)", "state-unexplained")]
     [InlineData("DROP TRIGGER audit_change_fixed; UPDATE audit_change SET content = CAST(replace(CAST(content AS TEXT), 'setup', 'setuP') AS BLOB) WHERE seq = 7", "entry-differs")]
     [InlineData("DROP TRIGGER audit_change_kept; DELETE FROM audit_change WHERE seq = 5", "content-missing")]
-    [InlineData("DELETE FROM ledger_pending WHERE id = (SELECT id FROM audit_change WHERE seq = 5)", "entry-missing")]
+    [InlineData("DROP TRIGGER ledger_pending_kept; DELETE FROM ledger_pending WHERE id = (SELECT id FROM audit_change WHERE seq = 5)", "entry-missing")]
     [InlineData("DROP TRIGGER audited_party_DELETE", "guard-missing")]
+    [InlineData("DROP TRIGGER audit_change_once", "guard-missing")]
+    [InlineData("DROP TRIGGER ledger_pending_once", "guard-missing")]
+    [InlineData("DROP TRIGGER ledger_pending_kept", "guard-missing")]
     public async Task One_changed_byte_is_found_and_named(string tampering, string code)
     {
         await _world.GrantAsync();
@@ -185,6 +207,13 @@ public sealed class AuditTests : IAsyncLifetime
         Assert.Equal(id.ToByteArray(bigEndian: true), state.ReadByteString());
         Assert.Equal(root, state.ReadByteString());
         Assert.Throws<ArgumentException>(() => EntryBytes.Commitment(id, "batch", root));
+    }
+
+    private static void Run(SqliteConnection connection, string sql)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = sql;
+        command.ExecuteNonQuery();
     }
 
     private async Task RefusedAsync<T>(Func<NodeDb, int> change) where T : Exception =>

@@ -72,6 +72,50 @@ public sealed class SeparationTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Whoever_renews_how_another_signs_in_does_not_act_as_him()
+    {
+        var parties = _world.Parties;
+        await _world.GrantAsync("\"grantee\":{\"party\":\"auditor\"}");
+        var before = _world.As("auditor");
+        foreach (var party in (string[])["security", "audit-admin", "steward", "duty"])
+            Assert.Equal("parties.denied", (await parties.RenewAsync(_world.As(party), "auditor", "renew", cancel: Stop)).Problem!.Code);
+        // His own, and one behind a second factor: nobody else can act with it.
+        await PolicyWorld.MustAsync(parties.RenewAsync(before, "auditor", "renew", cancel: Stop));
+        await PolicyWorld.MustAsync(parties.RenewAsync(_world.As("system"), "auditor", "renew", opens: false, Stop));
+        Assert.NotNull(_world.Decide("auditor").Permit);
+
+        await PolicyWorld.MustAsync(parties.RenewAsync(_world.As("system"), "auditor", "renew", cancel: Stop));
+        Assert.Null(parties.Resolve("auditor"));
+        Assert.Empty(parties.Holdings("auditor", _world.Clock.Now));
+        Assert.Null(_world.Engine.Decide(before, _world.Datasets["cards"], "audit", _world.Clock.Now).Permit);
+        // Nothing that leaves it out of account ends it: another renewal behind a second factor, or enabling.
+        await PolicyWorld.MustAsync(parties.RenewAsync(_world.As("system"), "auditor", "renew", opens: false, Stop));
+        await PolicyWorld.MustAsync(parties.DisableAsync(_world.As("system"), "auditor", disabled: false, Stop));
+        Assert.True(parties.Party("auditor")!.Suspended);
+        foreach (var party in (string[])["system", "audit-admin", "steward"])
+            Assert.Equal("parties.denied", (await parties.ConfirmAsync(_world.As(party), "auditor", Stop)).Problem!.Code);
+        await PolicyWorld.MustAsync(parties.ConfirmAsync(_world.As("security"), "auditor", Stop));
+        Assert.NotNull(_world.Decide("auditor").Permit);
+        Assert.Equal(4, parties.Party("auditor")!.Renewals);
+    }
+
+    [Fact]
+    public async Task A_security_administrator_confirms_only_whom_he_governs_and_never_himself()
+    {
+        await _world.HireAsync("below", Roles.SecurityAdministrator, "audit");
+        await PolicyWorld.MustAsync(_world.Parties.RenewAsync(_world.As("system"), "steward", "renew", cancel: Stop));
+        Assert.Equal("parties.denied", (await _world.Parties.ConfirmAsync(_world.As("below"), "steward", Stop)).Problem!.Code);
+        var before = _world.As("security");
+        await PolicyWorld.MustAsync(_world.Parties.RenewAsync(_world.As("system"), "security", "renew", cancel: Stop));
+        foreach (var caller in (Caller[])[before, _world.As("below")])
+            Assert.Equal("parties.denied", (await _world.Parties.ConfirmAsync(caller, "security", Stop)).Problem!.Code);
+        // The way back that is left: whoever holds the stopped node.
+        await PolicyWorld.MustAsync(_world.Parties.RenewStoppedAsync("security", "reset account", Stop));
+        await PolicyWorld.MustAsync(_world.Parties.ConfirmAsync(_world.As("security"), "steward", Stop));
+        Assert.NotNull(_world.Parties.Resolve("steward"));
+    }
+
+    [Fact]
     public async Task A_bootstrap_client_comes_from_the_start_of_the_node_only()
     {
         Assert.Equal(All.Order(StringComparer.Ordinal), _world.Setup.Roles.Order(StringComparer.Ordinal));

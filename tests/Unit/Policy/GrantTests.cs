@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Parties;
 using Gongzhi.Core.Policy;
 using Xunit;
 
@@ -81,6 +82,50 @@ public sealed class GrantTests : IAsyncLifetime
         Assert.Equal("grants.unknown", (await _world.Grants.RevokeAsync(_world.As("duty"), id, Stop)).Problem!.Code);
         _world.Datasets["cards"] = PolicyWorld.Cards with { Sharing = SharingMode.None };
         Assert.Contains(_world.Decide("auditor").Why, r => r.Code == "sharing.none");
+    }
+
+    [Theory]
+    [InlineData("{\"party\":\"many\"}", true)]
+    [InlineData("{\"party\":\"many\",\"unit\":\"finance\",\"role\":\"steward\"}", true)]
+    [InlineData("{\"party\":\"many\",\"unit\":\"audit\"}", true)]
+    [InlineData("{\"role\":\"steward\"}", true)]
+    [InlineData("{\"role\":\"reader\"}", true)]
+    [InlineData("{\"unit\":\"finance\",\"role\":\"steward\"}", true)]
+    [InlineData("{\"unit\":\"audit\"}", true)]
+    [InlineData("{\"unit\":\"audit\",\"role\":\"reader\"}", true)]
+    [InlineData("{\"unit\":\"payroll\",\"role\":\"duty-officer\"}", true)]
+    [InlineData("{\"unit\":\"payroll\"}", false)]
+    [InlineData("{\"unit\":\"finance\"}", false)]
+    [InlineData("{\"unit\":\"audit\",\"role\":\"steward\"}", false)]
+    [InlineData("{\"role\":\"contributor\"}", false)]
+    [InlineData("{\"party\":\"auditor\"}", false)]
+    [InlineData("{\"party\":\"auditor\",\"unit\":\"audit\",\"role\":\"reader\"}", false)]
+    public async Task No_description_of_a_grantee_reaches_the_one_who_grants(string grantee, bool reaches)
+    {
+        // A steward of finance who reads for audit and is on duty in a unit below his own.
+        await PolicyWorld.MustAsync(_world.Parties.CreateUnitAsync(_world.As("system"), PolicyWorld.Unit("payroll", "finance"), Stop));
+        await _world.HireAsync("many", Roles.Steward, "finance");
+        await PolicyWorld.MustAsync(_world.Parties.GiveRoleAsync(_world.As("security"), "many", Roles.Reader, "audit", cancel: Stop));
+        await PolicyWorld.MustAsync(_world.Parties.GiveRoleAsync(_world.As("security"), "many", Roles.DutyOfficer, "payroll", cancel: Stop));
+
+        var all = _world.As("many");
+        // Using one role only is no way round either.
+        foreach (var caller in (Caller[])[all, all with { Roles = new HashSet<string> { Roles.Steward }, Units = ["finance"] }])
+        {
+            Assert.Equal(reaches ? "grants.self" : null, (await _world.Grants.CreateAsync(caller, PolicyWorld.Body($"\"grantee\":{grantee}"), Stop)).Problem?.Code);
+            // Without a role, contributing is for contributors, and he is none.
+            var contributes = reaches && (grantee.Contains("role", StringComparison.Ordinal) || !grantee.Contains("unit", StringComparison.Ordinal));
+            var body = JsonDocument.Parse($$"""{"dataset":"cards","action":"contribute","grantee":{{grantee}}}""").RootElement;
+            Assert.Equal(contributes ? "grants.self" : null, (await _world.Grants.CreateAsync(caller, body, Stop)).Problem?.Code);
+        }
+        Assert.Null(_world.Decide("many").Permit);
+    }
+
+    [Fact]
+    public async Task The_client_that_sets_a_node_up_may_grant_to_roles_it_holds_itself()
+    {
+        var id = await _world.GrantAsync("\"grantee\":{\"role\":\"reader\"}", by: PolicyWorld.Bootstrap);
+        Assert.Equal(id, _world.Decide("auditor").Permit!.Grant);
     }
 
     [Fact]

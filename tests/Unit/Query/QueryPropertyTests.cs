@@ -80,10 +80,12 @@ public sealed class QueryPropertyTests : IDisposable
     public void Row_queries_answer_as_the_naive_reading() =>
         Permits().SelectMany(p => Conditions(p, 2).Select(f => (Permit: p, Filter: f))).Sample(t =>
         {
-            var expected = InScope(t.Permit, t.Filter).Select(p => $"[\"{p.Id}\"," + string.Join(",", Names.Select(n => NaiveQuery.Json(NaiveQuery.Seen(p, n, t.Permit.Fields[n])))) + "]");
+            // Under a disguise rows have no id, and an order that is not worked out here.
+            var plain = t.Permit.Fields.Values.All(f => f.Kind == TransformKind.Plain);
+            var expected = InScope(t.Permit, t.Filter).Select(p => (plain ? $"[\"{p.Id}\"," : "[") + string.Join(",", Names.Select(n => NaiveQuery.Json(NaiveQuery.Seen(p, n, t.Permit.Fields[n])))) + "]");
             var fields = string.Join(",", Names.Select(n => JsonSerializer.Serialize(n)));
-            var actual = _world.Read($"{{\"fields\":[\"_id\",{fields}],\"filter\":{t.Filter},\"limit\":10000}}", t.Permit).GetAwaiter().GetResult().Rows;
-            Assert.Equal(expected, actual);
+            var actual = _world.Read($"{{\"fields\":[{(plain ? "\"_id\"," : "")}{fields}],\"filter\":{t.Filter},\"limit\":10000}}", t.Permit).GetAwaiter().GetResult().Rows;
+            Assert.Equal(plain ? expected : expected.Order(StringComparer.Ordinal), plain ? actual : actual.Order(StringComparer.Ordinal));
         }, iter: 150, threads: 1);
 
     [Fact]

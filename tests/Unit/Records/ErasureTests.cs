@@ -107,6 +107,36 @@ public sealed class ErasureTests
     }
 
     [Fact]
+    public async Task The_copy_that_an_upgrade_made_goes_with_what_it_holds()
+    {
+        var directory = Directory.CreateTempSubdirectory("gongzhi-test-").FullName;
+        Guid record;
+        await using (var core = await CoreFixture.OpenAsync(directory))
+        {
+            var batch = (await core.ContributeAsync(await core.DefineAsync("notes", Definition), Csv(20, 7))).Value!.Batch;
+            record = RecordId.Of(batch.Id, 7);
+            // What an older program would lack, so that the next start copies the database.
+            await core.Writer.RunAsync(scope =>
+            {
+                using var command = scope.Command("DROP INDEX replaced_by");
+                command.ExecuteNonQuery();
+            }, Cancel);
+        }
+        await using (var core = await CoreFixture.OpenAsync(directory))
+        {
+            var dataset = core.Catalog.Find("notes")!;
+            var copy = Path.Combine(directory, "node.db.before-upgrade");
+            File.Copy(copy, copy + ".part");
+            foreach (var path in new[] { copy, copy + ".part" })
+                Assert.Contains(Path.GetFileName(path), Holding(core, dataset, Encoding.UTF8.GetBytes(Secret)));
+            Assert.True((await core.Erasures.EraseAsync(Request(dataset, record), Cancel)).Ok);
+            Assert.Empty(Holding(core, dataset, Encoding.UTF8.GetBytes(Secret)));
+            Assert.False(File.Exists(copy) || File.Exists(copy + ".part"));
+        }
+        Directory.Delete(directory, recursive: true);
+    }
+
+    [Fact]
     public async Task By_subject_every_version_goes_wherever_it_is_kept()
     {
         var directory = Directory.CreateTempSubdirectory("gongzhi-test-").FullName;

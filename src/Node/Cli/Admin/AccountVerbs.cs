@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Security.Cryptography;
 using System.Text.Json;
+using Gongzhi.Core.Parties;
 using Gongzhi.Node.Hosting;
 using Gongzhi.Node.Identity;
 using Microsoft.AspNetCore.Identity;
@@ -35,6 +36,10 @@ internal static class AccountVerbs
         var account = await users.FindByNameAsync(name).ConfigureAwait(false)
             ?? throw new CliException(ExitCode.Refused, Say.In($"There is no account {name}. Without any account, serve --empty prints a link for the first administrator.",
                 $"没有账号 {name}。一个账号都没有时，serve --empty 会打印创建首位管理员的链接。"));
+        // Leaves its audit entry like every renewal; and as the last way back in, it ends a suspension too.
+        var renewed = await scope.ServiceProvider.GetRequiredService<PartyDirectory>().RenewStoppedAsync(account.PartyId, "reset account").ConfigureAwait(false);
+        if (!renewed.Ok && renewed.Problem.Code != "parties.unknown")
+            throw new CliException(ExitCode.Refused, renewed.Problem.Detail);
         var password = RandomNumberGenerator.GetString("abcdefghjkmnpqrstuvwxyz23456789", 20);
         await DemandAsync(users.RemovePasswordAsync(account)).ConfigureAwait(false);
         await DemandAsync(users.AddPasswordAsync(account, password)).ConfigureAwait(false);

@@ -19,7 +19,7 @@ namespace Gongzhi.Node.Cli;
 internal static partial class ClientVerbs
 {
     /// <summary>The author of what is done on a stopped node: whoever holds the data directory.</summary>
-    internal const string Operator = "operator";
+    private const string Operator = PartyDirectory.Operator;
 
     public static Command Create(AdminCall call) => new Verb("client", "Programs that sign in with an id and a secret; on a stopped node.", "以编号和密钥登录的程序；在停止的节点上操作。")
     {
