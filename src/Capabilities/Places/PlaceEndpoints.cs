@@ -6,7 +6,7 @@ using Gongzhi.Core.Territory;
 
 namespace Gongzhi.Capabilities.Places;
 
-/// <summary><c>/api/v1/places</c>: the territory is public; the system administrator or a steward imports it.</summary>
+/// <summary><c>/api/v1/places</c>: the territory is public; the system administrator alone imports it, since who runs a place decides what grants cover.</summary>
 internal static class PlaceEndpoints
 {
     private const int LimitMax = 1_000;
@@ -16,7 +16,7 @@ internal static class PlaceEndpoints
     {
         app.MapGet("/api/v1/places", List).WithName("listPlaces").AllowAnonymous();
         app.MapGet("/api/v1/places/{code}", Get).WithName("getPlace").AllowAnonymous();
-        app.MapPost("/api/v1/places", ImportAsync).WithName("importPlaces").RequireCaller(Roles.SystemAdministrator, Roles.Steward).AcceptsBody(ImportBytesMax).DisableAntiforgery();
+        app.MapPost("/api/v1/places", ImportAsync).WithName("importPlaces").RequireCaller(Roles.SystemAdministrator).AcceptsBody(ImportBytesMax).DisableAntiforgery();
     }
 
     private static IResult List(TerritoryStore territory, string? search, string? within, string? parent, int? limit)
@@ -75,8 +75,8 @@ internal static class PlaceEndpoints
                 Extensions = new Dictionary<string, object?> { ["errors"] = import.Errors, ["errorCount"] = import.Errors.Count },
             }).ToResult();
         }
-        var total = await territory.ImportAsync(import.Places, callers.Required.Party, cancel).ConfigureAwait(false);
-        return Results.Json(new { imported = import.Places.Count, total });
+        return (await territory.ImportAsync(import.Places, callers.Required.Party, cancel).ConfigureAwait(false))
+            .ToResult(total => Results.Json(new { imported = import.Places.Count, total }));
     }
 
     private static readonly Problem BadCode = Problem.BadRequest("place.code", "This is not a division code.");

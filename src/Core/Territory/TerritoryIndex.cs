@@ -145,7 +145,7 @@ public sealed class TerritoryIndex
     /// </summary>
     public PlaceCode ParentOf(PlaceCode code)
     {
-        if (_byCode.TryGetValue(code.Packed, out var place) && !place.AdministeredBy.IsNone) return place.AdministeredBy;
+        if (_byCode.TryGetValue(code.Packed, out var place) && IsAdministered(place)) return place.AdministeredBy;
         return NearestAbove(code);
     }
 
@@ -158,14 +158,13 @@ public sealed class TerritoryIndex
         while (i < _sorted.Length && _sorted[i].Code.Packed < end)
         {
             var place = _sorted[i];
-            var inUse = place.ValidTo is not { } to || to > AsOf;
-            if (inUse && place.AdministeredBy.IsNone) children.Add(place);
+            if (place.IsValidOn(AsOf) && !IsAdministered(place)) children.Add(place);
             i = LowerBound(place.Code.PackedEnd); // steps over what is inside it
         }
 
         if (_administered.TryGetValue(code.Packed, out var run))
         {
-            children.AddRange(run.Select(child => _byCode[child.Packed]).Where(place => place.ValidTo is not { } to || to > AsOf));
+            children.AddRange(run.Select(child => _byCode[child.Packed]).Where(place => place.IsValidOn(AsOf)));
             children.Sort(static (left, right) => left.Code.CompareTo(right.Code));
         }
 
@@ -204,7 +203,11 @@ public sealed class TerritoryIndex
 
     private bool IsReplaced(Place place) => place.Successors.Count > 0 && place.ValidTo is { } to && to <= AsOf;
 
-    private bool IsIrregular(Place place) => IsReplaced(place) || !place.AdministeredBy.IsNone;
+    private bool IsIrregular(Place place) => IsReplaced(place) || IsAdministered(place);
+
+    // A zone that is still to be founded runs nothing yet; one that was dissolved hands over to its successors.
+    private bool IsAdministered(Place place) => !place.AdministeredBy.IsNone
+        && !(_byCode.TryGetValue(place.AdministeredBy.Packed, out var zone) && zone.ValidFrom is { } from && from > AsOf);
 
     private PlaceCode NearestAbove(PlaceCode code)
     {
@@ -242,7 +245,7 @@ public sealed class TerritoryIndex
             verdicts[code] = false;
             if (!_byCode.TryGetValue(code.Packed, out var place)) verdict = Belongs(code.Parent, depth + 1);
             else if (IsReplaced(place)) verdict = place.Successors.All(successor => Belongs(successor, depth + 1));
-            else if (!place.AdministeredBy.IsNone) verdict = Belongs(place.AdministeredBy, depth + 1);
+            else if (IsAdministered(place)) verdict = Belongs(place.AdministeredBy, depth + 1);
             else verdict = Belongs(code.Parent, depth + 1);
             return verdicts[code] = verdict;
         }

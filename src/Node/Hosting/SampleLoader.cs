@@ -47,7 +47,8 @@ internal static class SampleLoader
         if (!territory.Knows(city.Places[0].Code))
         {
             progress("places");
-            await territory.ImportAsync([.. city.Places.Select(ToPlace)], Loader, cancel).ConfigureAwait(false);
+            if ((await territory.ImportAsync([.. city.Places.Select(ToPlace)], Loader, cancel).ConfigureAwait(false)).Problem is { } refused)
+                throw new InvalidOperationException($"The sample city's places were refused: {refused.Detail}");
         }
         var loader = parties.Resolve(Loader)!;
         foreach (var unit in city.Units.Where(u => parties.Unit(u.Id) is null))

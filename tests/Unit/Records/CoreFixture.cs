@@ -35,7 +35,7 @@ internal sealed class CoreFixture : IAsyncDisposable
         Store = new RecordStore(World, Writer);
         Store.Open();
         Sequencer = new Sequencer(World, Writer, clock, NullLogger<Sequencer>.Instance) { Tiles = tiles(World) };
-        Territory = new TerritoryStore(World, Writer, TimeProvider.System);
+        Territory = new TerritoryStore(World, Writer, epoch, TimeProvider.System, TimeZoneInfo.FindSystemTimeZoneById("Asia/Shanghai"));
         Territory.Open();
         Keys = new KeyIndex(World, Writer, Store);
         KeyMerge = new KeyMerge(World, Keys, Writer, NullLogger<KeyMerge>.Instance);
