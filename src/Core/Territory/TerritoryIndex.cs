@@ -27,7 +27,12 @@ public sealed class TerritoryIndex
     // Places whose digits do not say who they belong to today: retired with successors, or run by a zone. Sorted.
     private readonly Place[] _irregular;
 
+    // Places that are not for ever, themselves or by a place above them: what has dates, from the top. Empty where nothing has.
+    private readonly FrozenDictionary<ulong, Place[]> _dated;
+
     private readonly PlaceSearch _search;
+
+    private readonly PlaceGroups?[] _groups = new PlaceGroups?[(int)PlaceLevel.Cell + 1];
 
     // Only known codes are cached, so the cache cannot outgrow the index.
     private readonly ConcurrentDictionary<ulong, PlaceRanges> _within = new();
@@ -41,6 +46,7 @@ public sealed class TerritoryIndex
         _administered = _irregular.Where(place => !IsReplaced(place))
             .GroupBy(place => place.AdministeredBy.Packed)
             .ToFrozenDictionary(group => group.Key, group => group.Select(place => place.Code).ToArray());
+        _dated = Dated(sorted);
         _search = new PlaceSearch(sorted, asOf);
     }
 
@@ -85,10 +91,17 @@ public sealed class TerritoryIndex
     public bool IsKnown(ReadOnlySpan<byte> utf8Text) => PlaceCode.TryParse(utf8Text, out var code) && _byCode.ContainsKey(code.Packed);
 
     /// <summary>
-    /// Whether a record of that day may carry the code: a record of 2019 under a district merged in 2020 may, one of 2021 may not.
-    /// Does not allocate.
+    /// Whether a record of that day may carry the code: a record of 2019 under a district merged in 2020, or a street in it, may, one of 2021
+    /// may not. Does not allocate.
     /// </summary>
-    public bool ValidAt(PlaceCode code, DateOnly day) => _byCode.TryGetValue(code.Packed, out var place) && place.IsValidOn(day);
+    public bool ValidAt(PlaceCode code, DateOnly day) => IsKnown(code) && !DatesOf(code).Any(place => !place.IsValidOn(day));
+
+    /// <summary>The place and those above it by its digits, as far as they have dates; from the top, most often none. Does not allocate.</summary>
+    public IReadOnlyList<Place> DatesOf(PlaceCode code) =>
+        _dated.Count > 0 && _dated.TryGetValue(code.Packed, out var dated) ? dated : [];
+
+    /// <summary>How codes of records are grouped at a level as the territory is today; worked out once.</summary>
+    public PlaceGroups Groups(PlaceLevel level) => _groups[(int)level] ??= ComputeGroups(level);
 
     /// <summary>
     /// The codes in use today that a code stands for: itself while in use or when unknown, else what its successors roll up to, in order.
@@ -200,6 +213,58 @@ public sealed class TerritoryIndex
     /// <param name="limit">1 to <see cref="PlaceSearch.HitsMax"/>; clamped.</param>
     /// <param name="within">Only places in these ranges, as <see cref="Within"/> gives them.</param>
     public IReadOnlyList<PlaceHit> Search(string text, int limit, PlaceRanges? within = null) => _search.Find(text, limit, within);
+
+    private static FrozenDictionary<ulong, Place[]> Dated(Place[] sorted)
+    {
+        var dated = new Dictionary<ulong, Place[]>();
+        if (!Array.Exists(sorted, HasDates)) return dated.ToFrozenDictionary();
+        var known = new HashSet<ulong>(sorted.Select(place => place.Code.Packed));
+        foreach (var place in sorted)
+        {
+            // What is above comes first in the order of codes.
+            var above = place.Parent;
+            while (!above.IsNone && !known.Contains(above.Packed)) above = above.Parent;
+            var own = dated.GetValueOrDefault(above.Packed) ?? [];
+            if (HasDates(place)) own = [.. own, place];
+            if (own.Length > 0) dated[place.Code.Packed] = own;
+        }
+
+        return dated.ToFrozenDictionary();
+
+        static bool HasDates(Place place) => place.ValidFrom is not null || place.ValidTo is not null;
+    }
+
+    private PlaceGroups ComputeGroups(PlaceLevel level)
+    {
+        var prefixes = new List<(PlaceCode Code, PlaceCode Group)>();
+        var whole = new List<(PlaceCode Code, PlaceCode Group)>();
+        foreach (var place in _irregular)
+        {
+            var group = GroupOf(place.Code, level, 0);
+            // A district that was split between two is shown as what it was: nobody knows which of its records went where.
+            if (group.IsNone) group = place.Code.At(level);
+            if (place.Level >= level) prefixes.Add((place.Code, group));
+            else if (group != place.Code) whole.Add((place.Code, group));
+        }
+
+        // An exception that says no more than the digits matters only inside another one.
+        prefixes.RemoveAll(one => one.Group == one.Code.At(level) && !prefixes.Exists(wider => wider.Code != one.Code && one.Code.IsWithin(wider.Code)));
+        return new PlaceGroups([.. prefixes.OrderByDescending(one => one.Code.Length).ThenBy(one => one.Code)], whole);
+    }
+
+    // Up from a code, administratively, until the level or above it; none where the ways of a split part.
+    private PlaceCode GroupOf(PlaceCode code, PlaceLevel level, int depth)
+    {
+        if (depth > StepsMax) return default;
+        if (_byCode.TryGetValue(code.Packed, out var place) && IsReplaced(place))
+        {
+            var groups = place.Successors.Select(successor => GroupOf(successor, level, depth + 1)).Distinct().Take(2).ToList();
+            return groups.Count == 1 ? groups[0] : default;
+        }
+
+        if (code.Level <= level) return code;
+        return GroupOf(place is not null && IsAdministered(place) ? place.AdministeredBy : code.Parent, level, depth + 1);
+    }
 
     private bool IsReplaced(Place place) => place.Successors.Count > 0 && place.ValidTo is { } to && to <= AsOf;
 

@@ -92,11 +92,15 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
     /// <summary>Whether a text is the code of a known place.</summary>
     public bool Knows(string code) => _standing.Index.IsKnown(code.AsSpan());
 
-    /// <summary>For the intake: strips a code and answers whether it is known.</summary>
-    public bool TryRead(ReadOnlySpan<byte> text, Span<byte> stripped, out int length)
+    /// <summary>For the intake: strips a code and answers whether it is known, and what of it and above it has dates.</summary>
+    public bool TryRead(ReadOnlySpan<byte> text, Span<byte> stripped, out int length, out IReadOnlyList<Place> dated)
     {
-        length = 0;
-        return PlaceCode.TryParse(text, out var code) && _standing.Index.IsKnown(code) && code.TryFormat(stripped, out length);
+        (length, dated) = (0, []);
+        var index = _standing.Index;
+        if (!PlaceCode.TryParse(text, out var code) || !index.IsKnown(code))
+            return false;
+        dated = index.DatesOf(code);
+        return code.TryFormat(stripped, out length);
     }
 
     private Standing Current()

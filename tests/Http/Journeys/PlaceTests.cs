@@ -47,6 +47,67 @@ public sealed class PlaceTests
         Assert.Equal("[[2]]", await RowsAsync(reader, new { dataset = "visits", purpose = "check", orderBy = new[] { "n" } }));
     }
 
+    [Fact]
+    public async Task A_record_names_a_division_of_its_own_day()
+    {
+        await using var journey = await Journey.StartAsync();
+        await ImportAsync(journey, Tree);
+        await ImportAsync(journey, "code,name,validFrom,validTo,successors\n990103,临河区,,2020-06-01,990102\n990103001,河沿街道,,,\n990104,新区,2020-06-01,,\n990105,旧区,,2020-06-01,\n");
+        await journey.DefineAsync("visits", Visits);
+        await journey.ContributeAsync("visits", "day,place,n\n2019-01-01,990103,1\n2020-05-31,990103001000,2\n2020-06-01,990104,3\n2020-06-01,990102,4\n", 4);
+        using var refused = await journey.SendAsync("visits", Encoding.UTF8.GetBytes("day,place,n\n2024-01-01,990103,1\n2020-06-01,990103001,2\n2020-05-31,990104,3\n2024-01-01,990105,4\n2024-01-01,990102,5\n"), Journey.CsvType);
+        var errors = (await refused.ProblemAsync(HttpStatusCode.UnprocessableEntity, "records.invalid")).GetProperty("errors").EnumerateArray().ToList();
+        Assert.Equal(
+            [(1, "placeEnded"), (2, "placeEnded"), (3, "placeEarly"), (4, "placeEnded")],
+            errors.Select(e => (e.GetProperty("row").GetInt32(), e.GetProperty("code").GetString()!)));
+        Assert.All(errors, e => Assert.Equal("place", e.GetProperty("field").GetString()));
+        Assert.Equal("This division was in use until 2020-06-01 only; its successor is 990102.", errors[1].GetProperty("message").GetString());
+        Assert.Equal("This division is in use from 2020-06-01 only.", errors[2].GetProperty("message").GetString());
+        Assert.Equal("This division was in use until 2020-06-01 only; nothing succeeded it.", errors[3].GetProperty("message").GetString());
+
+        // A moment is a day of the dataset's zone, a year any of its days; a field that is not where the event was may name what is no more.
+        await journey.DefineAsync("moments", new { owner = "node", time = "at", place = "place", schema = new { fields = new object[] { new { name = "at", type = "datetime" }, new { name = "place", type = "place" } } } });
+        await journey.ContributeAsync("moments", "at,place\n2020-05-31T15:59:59Z,990103\n2020-05-31T16:00:00Z,990104\n", 2);
+        using (var late = await journey.SendAsync("moments", "at,place\n2020-05-31T16:00:00Z,990103\n"u8.ToArray(), Journey.CsvType))
+            await late.ProblemAsync(HttpStatusCode.UnprocessableEntity, "records.invalid");
+        await journey.DefineAsync("years", new
+        {
+            owner = "node", time = "year", place = "place",
+            schema = new { fields = new object[] { new { name = "year", type = "year" }, new { name = "place", type = "place" }, new { name = "born", type = "place" } } },
+        });
+        await journey.ContributeAsync("years", "year,place,born\n2020,990103,990103\n2020,990104,990103\n2024,990102,990103\n", 3);
+        using (var late = await journey.SendAsync("years", "year,place\n2021,990103\n2019,990104\n"u8.ToArray(), Journey.CsvType))
+            Assert.Equal(2, (await late.ProblemAsync(HttpStatusCode.UnprocessableEntity, "records.invalid")).GetProperty("errorCount").GetInt32());
+    }
+
+    [Fact]
+    public async Task Groups_by_district_are_those_of_today()
+    {
+        await using var journey = await Journey.StartAsync();
+        await ImportAsync(journey, Tree + "990103,临河区\n990103001,河沿街道\n");
+        await journey.DefineAsync("visits", Visits);
+        await journey.ContributeAsync("visits", "day,place,n\n2019-01-01,990103,1\n2019-01-01,990103001,2\n2019-01-01,990102001,4\n2019-01-01,990101001,8\n2019-01-01,990101,16\n2019-01-01,9901,32\n", 6);
+        using var reader = await journey.OtherPartyAsync("reader", Roles.Reader);
+        await journey.GrantAsync("visits", "client:reader", new { n = "plain", place = "plain" });
+        Assert.Equal("""[["9901",32],["990101",24],["990102",4],["990103",3]]""", await RowsAsync(reader, ByDistrict("place", "county")));
+        await ImportAsync(journey, "code,name,validTo,successors,administeredBy\n990103,临河区,2020-01-01,990102,\n990190,高新区,,,\n990101001,东街街道,,,990190\n");
+        Assert.Equal("""[["9901",32],["990101",16],["990102",7],["990190",8]]""", await RowsAsync(reader, ByDistrict("place", "county")));
+        Assert.Equal("""[["9901",63]]""", await RowsAsync(reader, ByDistrict("place", "prefecture")));
+
+        // What a grant made coarse stays as coarse as it says, by the digits.
+        using var coarse = await journey.OtherPartyAsync("coarse", Roles.Reader);
+        await journey.GrantAsync("visits", "client:coarse", new { n = "plain", place = new { generalise = 6 } });
+        Assert.Equal("""[["9901",32],["990101",24],["990102",4],["990103",3]]""", await RowsAsync(coarse, new
+        {
+            dataset = "visits", purpose = "check", groupBy = new[] { "place" }, measures = new[] { new { name = "n", function = "sum", field = "n" } }, orderBy = new[] { new { field = "place" } },
+        }));
+
+        static object ByDistrict(string field, string unit) => new
+        {
+            dataset = "visits", purpose = "check", groupBy = new[] { new { field, unit } }, measures = new[] { new { name = "n", function = "sum", field = "n" } }, orderBy = new[] { new { field } },
+        };
+    }
+
     private static async Task<string> RowsAsync(HttpClient http, object query)
     {
         var (status, text) = await Journey.QueryAsync(http, query);

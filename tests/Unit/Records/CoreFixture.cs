@@ -171,9 +171,9 @@ internal sealed class CoreFixture : IAsyncDisposable
         return new NodeDb(options.Options, [new CatalogModel()]);
     }
 
-    private static bool KnownPlace(ReadOnlySpan<byte> code, Span<byte> stripped, out int length)
+    private static bool KnownPlace(ReadOnlySpan<byte> code, Span<byte> stripped, out int length, out IReadOnlyList<Place> dated)
     {
-        length = 0;
+        (length, dated) = (0, []);
         return Core.Territory.PlaceCode.TryParse(code, out var place) && place.TryFormat(stripped, out length);
     }
 }
