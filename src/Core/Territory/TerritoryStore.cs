@@ -4,6 +4,7 @@ using Gongzhi.Core.Audit;
 using Gongzhi.Core.Policy;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
+using NetTopologySuite.Geometries;
 
 namespace Gongzhi.Core.Territory;
 
@@ -14,6 +15,10 @@ public sealed class PlaceSchema : IHotSchema
         CREATE TABLE IF NOT EXISTS place (
             code TEXT PRIMARY KEY,            -- stripped
             definition TEXT NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS place_shape (
+            code TEXT PRIMARY KEY,            -- stripped
+            outline TEXT NOT NULL             -- WKT, longitude and latitude in WGS-84
         ) WITHOUT ROWID;
         """;
 }
@@ -89,6 +94,35 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
             return (int)total;
         }, cancel);
 
+    /// <summary>Adds or replaces outlines of known places, all or none.</summary>
+    public Task ImportShapesAsync(IReadOnlyList<(PlaceCode Code, Geometry Shape)> shapes, string author, CancellationToken cancel) =>
+        writer.RunAsync(scope =>
+        {
+            using var command = scope.Command("INSERT INTO place_shape(code, outline) VALUES ($code, $outline) ON CONFLICT(code) DO UPDATE SET outline = excluded.outline");
+            var code = command.Parameters.Add("$code", Microsoft.Data.Sqlite.SqliteType.Text);
+            var outline = command.Parameters.Add("$outline", Microsoft.Data.Sqlite.SqliteType.Text);
+            using var digest = System.Security.Cryptography.IncrementalHash.CreateHash(System.Security.Cryptography.HashAlgorithmName.SHA256);
+            foreach (var (place, shape) in shapes)
+            {
+                code.Value = place.ToString();
+                var text = shape.AsText();
+                outline.Value = text;
+                digest.AppendData(System.Text.Encoding.UTF8.GetBytes($"{place} {text}\n"));
+                command.ExecuteNonQuery();
+            }
+            AuditNote.Add(scope, new AuditContext(author, clock.GetUtcNow(), "import outlines of places"), "PlaceShape", shapes.Count, digest.GetHashAndReset());
+        }, cancel);
+
+    /// <summary>The outline of a place, longitude and latitude in WGS-84; null when none was imported. Read from SQL: few ask, and some are large.</summary>
+    public Geometry? Shape(PlaceCode place)
+    {
+        using var connection = NodeDatabase.OpenReader(world);
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT outline FROM place_shape WHERE code = $code";
+        command.Parameters.AddWithValue("$code", place.ToString());
+        return command.ExecuteScalar() is string text ? new NetTopologySuite.IO.WKTReader().Read(text) : null;
+    }
+
     /// <summary>Whether a text is the code of a known place.</summary>
     public bool Knows(string code) => _standing.Index.IsKnown(code.AsSpan());
 
@@ -160,11 +194,11 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
         return new DateTimeOffset(midnight, offset);
     }
 
-    private sealed record StoredPlace(string Code, string Name, string? NameEn, DateOnly? ValidFrom, DateOnly? ValidTo, string[]? Successors, string? AdministeredBy, bool IsPseudo, string? Shape, GeoPoint? Centre)
+    private sealed record StoredPlace(string Code, string Name, string? NameEn, DateOnly? ValidFrom, DateOnly? ValidTo, string[]? Successors, string? AdministeredBy, bool IsPseudo, GeoPoint? Centre)
     {
         public static StoredPlace From(Place p) => new(
             p.Code.ToString(), p.Name, p.NameEn, p.ValidFrom, p.ValidTo, p.Successors.Count == 0 ? null : [.. p.Successors.Select(s => s.ToString())],
-            p.AdministeredBy.IsNone ? null : p.AdministeredBy.ToString(), p.IsPseudo, p.Shape?.AsText(), p.Centre);
+            p.AdministeredBy.IsNone ? null : p.AdministeredBy.ToString(), p.IsPseudo, p.Centre);
 
         public Place ToPlace() => new()
         {
@@ -176,7 +210,6 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
             Successors = Successors is null ? [] : [.. Successors.Select(PlaceCode.Parse)],
             AdministeredBy = AdministeredBy is null ? default : PlaceCode.Parse(AdministeredBy),
             IsPseudo = IsPseudo,
-            Shape = Shape is null ? null : new NetTopologySuite.IO.WKTReader().Read(Shape),
             Centre = Centre,
         };
     }

@@ -108,6 +108,83 @@ public sealed class PlaceTests
         };
     }
 
+    [Theory]
+    [InlineData("WGS-84", 0)]
+    [InlineData("CGCS2000", 0)]
+    [InlineData("GCJ-02", 500)]
+    [InlineData("BD-09", 1_300)]
+    public async Task Outlines_declare_their_system_and_are_kept_once(string crs, double metres)
+    {
+        await using var journey = await Journey.StartAsync();
+        await ImportAsync(journey, Tree);
+        await (await journey.Http.GetAsync("/api/v1/places/990101/shape")).ProblemAsync(HttpStatusCode.NotFound, "place.noShape");
+        var body = Collection(null, Feature("990101000000", "[[[116.3,39.9],[116.4,39.9],[116.4,40.0],[116.3,39.9]]]"));
+        using (var imported = await ShapesAsync(journey, body, "?crs=" + crs))
+            Assert.Equal("""{"imported":1}""", await imported.Content.ReadAsStringAsync());
+        using var nobody = journey.Node.NewClient();
+        using var kept = await nobody.GetAsync("/api/v1/places/990101/shape");
+        Assert.Equal("application/geo+json", kept.Content.Headers.ContentType?.MediaType);
+        var feature = JsonDocument.Parse(await kept.Content.ReadAsStringAsync()).RootElement;
+        Assert.Equal(("990101", "临川区"), (feature.GetProperty("id").GetString(), feature.GetProperty("properties").GetProperty("name").GetString()));
+        var corner = feature.GetProperty("geometry").GetProperty("coordinates")[0][1];
+        var moved = Gongzhi.Core.Territory.Coordinates.DistanceMetres(corner[0].GetDouble(), corner[1].GetDouble(), 116.4, 39.9);
+        Assert.InRange(moved, metres * 0.6, metres * 1.6);
+
+        // A map of the source's own system gets back what the source gave.
+        var again = JsonDocument.Parse(await nobody.GetStringAsync($"/api/v1/places/990101/shape?crs={crs}")).RootElement.GetProperty("geometry").GetProperty("coordinates")[0][1];
+        Assert.Equal((116.4, 39.9), (Math.Round(again[0].GetDouble(), 6), Math.Round(again[1].GetDouble(), 6)));
+        await (await nobody.GetAsync("/api/v1/places/990101/shape?crs=moon")).ProblemAsync(HttpStatusCode.BadRequest, "place.crs");
+
+        // The list of places is imported anew and the outline stays.
+        await ImportAsync(journey, Tree);
+        Assert.Equal(HttpStatusCode.OK, (await nobody.GetAsync("/api/v1/places/990101/shape")).StatusCode);
+    }
+
+    [Fact]
+    public async Task A_collection_with_any_error_leaves_nothing()
+    {
+        const string square = "[[[116.3,39.9],[116.4,39.9],[116.4,40.0],[116.3,39.9]]]";
+        await using var journey = await Journey.StartAsync();
+        await ImportAsync(journey, Tree);
+        var good = Feature("990101", square);
+        foreach (var (body, query, code, at) in new[]
+        {
+            (Collection(null, good), "", "shapes.crs", 0),
+            (Collection("\"local\"", good), "", "shapes.crs", 0),
+            (Collection("\"GCJ-02\"", good), "?crs=WGS-84", "shapes.crs", 0),
+            (Collection("7", good), "?crs=WGS-84", "shapes.crs", 0),
+            (Collection(null), "?crs=WGS-84", "shapes.count", 0),
+            ("{", "?crs=WGS-84", "shapes.json", 0),
+            (new string('[', 40) + new string(']', 40), "?crs=WGS-84", "shapes.json", 0),
+            ("[]", "?crs=WGS-84", "shapes.form", 0),
+            (good, "?crs=WGS-84", "shapes.form", 0),
+            (Collection(null, good, Feature("99010", square)), "?crs=WGS-84", "shapes.code", 2),
+            (Collection(null, good, Feature("990199", square)), "?crs=WGS-84", "shapes.unknown", 2),
+            (Collection(null, good, Feature("990101000000", square)), "?crs=WGS-84", "shapes.duplicate", 2),
+            (Collection(null, good, Feature("990102", "[[[116.3,39.9],[216.4,39.9],[116.4,40.0],[116.3,39.9]]]")), "?crs=WGS-84", "shapes.geometry", 2),
+        })
+        {
+            using var refused = await ShapesAsync(journey, body, query);
+            var error = Assert.Single((await refused.ProblemAsync(HttpStatusCode.UnprocessableEntity, "places.shapesInvalid")).GetProperty("errors").EnumerateArray());
+            Assert.Equal((code, at), (error.GetProperty("code").GetString(), error.GetProperty("feature").GetInt32()));
+        }
+        await (await ShapesAsync(journey, Collection(null, good), "?crs=moon")).ProblemAsync(HttpStatusCode.BadRequest, "place.crs");
+        await (await journey.Http.GetAsync("/api/v1/places/990101/shape")).ProblemAsync(HttpStatusCode.NotFound, "place.noShape");
+        using (var stated = await ShapesAsync(journey, Collection("""{"type":"name","properties":{"name":"urn:ogc:def:crs:EPSG::4490"}}""", good), ""))
+            Assert.Equal(HttpStatusCode.OK, stated.StatusCode);
+        using var steward = await journey.OtherPartyAsync("steward", Roles.Steward);
+        using var denied = await steward.PostAsync("/api/v1/places/shapes?crs=WGS-84", new StringContent(Collection(null, good), Encoding.UTF8, "application/geo+json"));
+        await denied.ProblemAsync(HttpStatusCode.Forbidden, "auth.denied");
+    }
+
+    private static string Collection(string? crs, params string[] features) =>
+        $$"""{"type":"FeatureCollection",{{(crs is null ? "" : $"\"crs\":{crs},")}}"features":[{{string.Join(',', features)}}]}""";
+
+    private static string Feature(string code, string rings) => $$$"""{"type":"Feature","properties":{"code":"{{{code}}}"},"geometry":{"type":"Polygon","coordinates":{{{rings}}}}}""";
+
+    private static Task<HttpResponseMessage> ShapesAsync(Journey journey, string body, string query) =>
+        journey.Http.PostAsync("/api/v1/places/shapes" + query, new StringContent(body, Encoding.UTF8, "application/geo+json"));
+
     private static async Task<string> RowsAsync(HttpClient http, object query)
     {
         var (status, text) = await Journey.QueryAsync(http, query);
