@@ -26,6 +26,7 @@ public sealed class ConfigurationTests
     [InlineData("World", "Main World")]
     [InlineData("BootstrapClient", "short:secret")]
     [InlineData("PublicUrl", "not a url")]
+    [InlineData("TimeZone", "Middle-earth")]
     public void A_setting_out_of_its_limits_stops_the_start(string name, string value)
     {
         var configuration = new ConfigurationBuilder().AddInMemoryCollection([KeyValuePair.Create("Gongzhi:" + name, (string?)value)]).Build();

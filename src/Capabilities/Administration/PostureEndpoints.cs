@@ -2,6 +2,7 @@ using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Posture;
+using Gongzhi.Core.Territory;
 
 namespace Gongzhi.Capabilities.Administration;
 
@@ -29,7 +30,7 @@ internal static class PostureEndpoints
 
     private static async Task<IResult> DeclareAsync(string area, NewPosture body, Postures postures, CallerAccessor callers, CancellationToken cancel) =>
         Postures.Parse(body.Level) is { } level and not PostureLevel.Ordinary
-            ? (await postures.SetAsync(callers.Required, area, level, body.Reason, body.Expires, cancel).ConfigureAwait(false)).ToResult(_ => Results.Ok(new { area, body.Level, body.Expires }))
+            ? (await postures.SetAsync(callers.Required, area, level, body.Reason, body.Expires, cancel).ConfigureAwait(false)).ToResult(_ => Results.Ok(new { area = PlaceCode.Parse(area).ToString(), body.Level, body.Expires }))
             : Problem.Invalid("posture.invalid", "The level is watch or emergency-IV to emergency-I; DELETE ends one.").ToResult();
 
     private static async Task<IResult> EndAsync(string area, string? reason, Postures postures, CallerAccessor callers, CancellationToken cancel) =>

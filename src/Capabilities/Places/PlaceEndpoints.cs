@@ -1,3 +1,6 @@
+using System.Buffers;
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Intake.Formats;
@@ -6,17 +9,20 @@ using Gongzhi.Core.Territory;
 
 namespace Gongzhi.Capabilities.Places;
 
-/// <summary><c>/api/v1/places</c>: the territory is public; the system administrator or a steward imports it.</summary>
+/// <summary><c>/api/v1/places</c>: the territory is public; the system administrator alone imports it, since who runs a place decides what grants cover.</summary>
 internal static class PlaceEndpoints
 {
     private const int LimitMax = 1_000;
     private const long ImportBytesMax = 256L << 20;
+    private const long ShapesBytesMax = 64L << 20;
 
     public static void MapPlaceRoutes(this IEndpointRouteBuilder app)
     {
         app.MapGet("/api/v1/places", List).WithName("listPlaces").AllowAnonymous();
         app.MapGet("/api/v1/places/{code}", Get).WithName("getPlace").AllowAnonymous();
-        app.MapPost("/api/v1/places", ImportAsync).WithName("importPlaces").RequireCaller(Roles.SystemAdministrator, Roles.Steward).AcceptsBody(ImportBytesMax).DisableAntiforgery();
+        app.MapGet("/api/v1/places/{code}/shape", Shape).WithName("getPlaceShape").AllowAnonymous().ProducesProblem(404);
+        app.MapPost("/api/v1/places/shapes", ImportShapesAsync).WithName("importPlaceShapes").RequireCaller(Roles.SystemAdministrator).AcceptsBody(ShapesBytesMax).DisableAntiforgery().ProducesProblem(422);
+        app.MapPost("/api/v1/places", ImportAsync).WithName("importPlaces").RequireCaller(Roles.SystemAdministrator).AcceptsBody(ImportBytesMax).DisableAntiforgery();
     }
 
     private static IResult List(TerritoryStore territory, string? search, string? within, string? parent, int? limit)
@@ -75,9 +81,78 @@ internal static class PlaceEndpoints
                 Extensions = new Dictionary<string, object?> { ["errors"] = import.Errors, ["errorCount"] = import.Errors.Count },
             }).ToResult();
         }
-        var total = await territory.ImportAsync(import.Places, callers.Required.Party, cancel).ConfigureAwait(false);
-        return Results.Json(new { imported = import.Places.Count, total });
+        return (await territory.ImportAsync(import.Places, callers.Required.Party, cancel).ConfigureAwait(false))
+            .ToResult(total => Results.Json(new { imported = import.Places.Count, total }));
     }
+
+    /// <summary>The outline as a GeoJSON Feature, in WGS-84 as RFC 7946 has it, or in the system a map draws in.</summary>
+    private static IResult Shape(string code, string? crs, TerritoryStore territory)
+    {
+        var to = CoordinateSystem.Wgs84;
+        if (crs is not null)
+        {
+            if (PlaceShapes.ReadCrs(crs) is not { } wanted)
+                return BadCrs.ToResult();
+            to = wanted;
+        }
+        if (!PlaceCode.TryParse(code, out var parsed) || !territory.Index.TryGet(parsed, out var place))
+            return Problem.NotFound("place.unknown", "No place has this division code.").ToResult();
+        if (territory.Shape(parsed) is not { } shape)
+            return Problem.NotFound("place.noShape", "No outline of this place was imported.").ToResult();
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        {
+            json.WriteStartObject();
+            json.WriteString("type", "Feature");
+            json.WriteString("id", place.Code.ToString());
+            json.WriteStartObject("properties");
+            json.WriteString("code", place.Code.ToString());
+            json.WriteString("name", place.Name);
+            json.WriteString("nameEn", place.NameEn);
+            json.WriteString("crs", NameOf(to));
+            json.WriteEndObject();
+            json.WritePropertyName("geometry");
+            PlaceShape.Write(json, shape, to);
+            json.WriteEndObject();
+        }
+        return Results.Bytes(buffer.WrittenMemory.ToArray(), "application/geo+json");
+    }
+
+    private static async Task<IResult> ImportShapesAsync(HttpContext http, string? crs, TerritoryStore territory, CallerAccessor callers, CancellationToken cancel)
+    {
+        CoordinateSystem? declared = null;
+        if (crs is not null && (declared = PlaceShapes.ReadCrs(crs)) is null)
+            return BadCrs.ToResult();
+        ShapeImport import;
+        try
+        {
+            using var document = await JsonDocument.ParseAsync(http.Request.Body, new JsonDocumentOptions { MaxDepth = PlaceShapes.DepthMax }, cancel).ConfigureAwait(false);
+            import = PlaceShapes.Read(document.RootElement, declared, territory.Index.IsKnown);
+        }
+        catch (JsonException)
+        {
+            import = new([], [new(0, "shapes.json", "The body is not JSON, or nested too deep.")]);
+        }
+        if (!import.Ok)
+        {
+            return (Problem.Invalid("places.shapesInvalid", "The outlines have errors, so nothing was kept.") with
+            {
+                Extensions = new Dictionary<string, object?> { ["errors"] = import.Errors, ["errorCount"] = import.Errors.Count },
+            }).ToResult();
+        }
+        await territory.ImportShapesAsync(import.Shapes, callers.Required.Party, cancel).ConfigureAwait(false);
+        return Results.Json(new { imported = import.Shapes.Count });
+    }
+
+    private static string NameOf(CoordinateSystem system) => system switch
+    {
+        CoordinateSystem.Wgs84 => "WGS-84",
+        CoordinateSystem.Cgcs2000 => "CGCS2000",
+        CoordinateSystem.Gcj02 => "GCJ-02",
+        _ => "BD-09",
+    };
+
+    private static readonly Problem BadCrs = Problem.BadRequest("place.crs", "The coordinate system is WGS-84, CGCS2000, GCJ-02 or BD-09.");
 
     private static readonly Problem BadCode = Problem.BadRequest("place.code", "This is not a division code.");
 
@@ -92,6 +167,7 @@ internal static class PlaceEndpoints
         path = index.Path(place.Code).Where(p => !p.IsPseudo).Select(p => p.Name),
         validFrom = place.ValidFrom,
         validTo = place.ValidTo,
+        administeredBy = place.AdministeredBy.IsNone ? null : place.AdministeredBy.ToString(),
         successors = place.Successors.Count == 0 ? null : place.Successors.Select(s => s.ToString()),
         centre = place.Centre is { } c ? new { lon = c.Lon, lat = c.Lat } : null,
     };

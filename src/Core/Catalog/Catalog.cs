@@ -39,9 +39,7 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
         while (reader.Read())
         {
             using var json = JsonDocument.Parse(reader.GetString(4));
-            var parsed = DatasetJson.Parse(json.RootElement, reader.GetString(0), null, reader.GetInt32(3), reader.GetInt64(1));
-            Keep(parsed.Ok ? parsed.Value : throw new InvalidDataException($"The stored definition of {reader.GetString(0)} cannot be read: {parsed.Problem.Detail}"),
-                reader.GetInt32(3) == reader.GetInt32(2));
+            Keep(Stored(json.RootElement, reader.GetString(0), reader.GetInt32(3), reader.GetInt64(1)), reader.GetInt32(3) == reader.GetInt32(2));
         }
     }
 
@@ -78,7 +76,8 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
                 epoch.Raise(scope);
                 return new PutOutcome(created, Created: true);
             }
-            var current = _datasets[id];
+            // From the transaction: a definition of the same group commit is not in memory yet.
+            var current = Current(db, state);
             if (expected is not null && expected != state.Version)
                 return new Problem("dataset.changed", 412, "The dataset was changed by someone else since you read it; read it again.");
             if (!caller.Units.Contains(current.Owner))
@@ -97,6 +96,19 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
             epoch.Raise(scope);
             return new PutOutcome(next, Created: false);
         }, cancel).ConfigureAwait(false);
+    }
+
+    private static Dataset Current(NodeDb db, DatasetState state)
+    {
+        var version = db.Set<DatasetVersionState>().AsNoTracking().Single(v => v.Dataset == state.Id && v.Version == state.Version);
+        using var json = JsonDocument.Parse(version.Definition);
+        return Stored(json.RootElement, state.Id, version.Version, state.Number);
+    }
+
+    private static Dataset Stored(JsonElement definition, string id, int version, long number)
+    {
+        var parsed = DatasetJson.Parse(definition, id, null, version, number);
+        return parsed.Ok ? parsed.Value : throw new InvalidDataException($"The stored definition of {id} cannot be read: {parsed.Problem.Detail}");
     }
 
     private void Publish(Dataset dataset)

@@ -4,11 +4,15 @@ using System.Text.RegularExpressions;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Intake.Formats;
 using Gongzhi.Core.Records;
+using Gongzhi.Core.Territory;
 
 namespace Gongzhi.Core.Intake;
 
-/// <summary>Answers whether a place code is known, and strips its padding zeros. <paramref name="stripped"/> has 16 bytes.</summary>
-public delegate bool PlaceReader(ReadOnlySpan<byte> code, Span<byte> stripped, out int length);
+/// <summary>
+/// Answers whether a place code is known, and strips its padding zeros. <paramref name="stripped"/> has 16 bytes; <paramref name="dated"/> is the
+/// place and those above it as far as they have dates, most often none.
+/// </summary>
+public delegate bool PlaceReader(ReadOnlySpan<byte> code, Span<byte> stripped, out int length, out IReadOnlyList<Place> dated);
 
 /// <summary>What a dataset's values are checked against besides the schema itself.</summary>
 public sealed record IntakeRules
@@ -131,6 +135,7 @@ public sealed class RowReader
         for (var f = 0; f < _rules.Length; f++)
             ReadColumn(scratch, rows.Fields[f], _rules[f], _columnOf[f], hasNul);
         ReadTimes(scratch, received);
+        CheckPlaceDates(scratch);
         if (_supersedesColumn >= 0)
             ReadSupersedes(scratch, _supersedesColumn);
         errors.AddRange(scratch.Errors.OrderBy(e => e.Row));
@@ -209,8 +214,11 @@ public sealed class RowReader
     {
         Span<byte> stripped = stackalloc byte[16];
         var trimmed = Trim(cell);
-        if (!_intake.Places(trimmed, stripped, out var length))
+        if (!_intake.Places(trimmed, stripped, out var length, out var dated))
             return new("place", "No place has this division code.");
+        // Judged by the event's day, which is known when the times are read; a field that is not where the event was may name what is no more.
+        if (dated.Count > 0 && ReferenceEquals(column, s.PlaceColumn))
+            (s.Dated ??= []).Add((r, dated));
         if (trimmed.StartsWith(stripped[..length]))
         {
             column.Starts[r] = s.Chunk.Starts[r * s.Chunk.Columns + c] + (cell.Length - cell.TrimStart((byte)' ').Length);
@@ -287,6 +295,49 @@ public sealed class RowReader
         }
     }
 
+    /// <summary>A record names a division that was in use on its day. A year or a month was when any day of it was.</summary>
+    private void CheckPlaceDates(Scratch s)
+    {
+        if (s.Dated is not { } dated)
+            return;
+        var column = s.PlaceColumn!;
+        foreach (var (r, places) in dated)
+        {
+            var (first, last) = Days(s, r);
+            foreach (var place in places)
+            {
+                if (place.ValidFrom is { } from && last < from)
+                    s.Reject(r, column, "placeEarly", $"This division is in use from {from:yyyy-MM-dd} only.");
+                else if (place.ValidTo is { } to && first >= to)
+                    s.Reject(r, column, "placeEnded", $"This division was in use until {to:yyyy-MM-dd} only; {Succession(place)}.");
+                else
+                    continue;
+                break;
+            }
+        }
+    }
+
+    private static string Succession(Place place) => place.Successors.Count switch
+    {
+        0 => "nothing succeeded it",
+        1 => $"its successor is {place.Successors[0]}",
+        _ => $"its successors are {string.Join(", ", place.Successors.Take(5))}{(place.Successors.Count > 5 ? ", …" : "")}",
+    };
+
+    private (DateOnly First, DateOnly Last) Days(Scratch s, int r)
+    {
+        var column = s.Rows.TimeIndex < 0 ? null : s.Rows.Fields[s.Rows.TimeIndex];
+        if (column is { Field.Type: FieldType.Year } && !column.Nulls[r])
+            return (new DateOnly((int)column.Values[r], 1, 1), new DateOnly((int)column.Values[r], 12, 31));
+        if (column is { Field.Type: FieldType.YearMonth } && !column.Nulls[r])
+        {
+            var month = new DateOnly((int)(column.Values[r] / 12), (int)(column.Values[r] % 12) + 1, 1);
+            return (month, month.AddMonths(1).AddDays(-1));
+        }
+        var day = DateOnly.FromDateTime(TimeZoneInfo.ConvertTimeFromUtc(DateTime.UnixEpoch.AddMicroseconds(s.Rows.Times[r]), _zone));
+        return (day, day);
+    }
+
     private static void ReadSupersedes(Scratch s, int c)
     {
         var chunk = s.Chunk;
@@ -323,6 +374,12 @@ public sealed class RowReader
         public RowColumns Rows { get; } = rows;
         public ZoneClock Zone { get; } = new(zone);
         public List<RowError> Errors { get; } = [];
+
+        /// <summary>The column that says where the event was, if the dataset has one.</summary>
+        public FieldColumn? PlaceColumn { get; } = rows.PlaceIndex < 0 ? null : rows.Fields[rows.PlaceIndex];
+
+        /// <summary>Rows whose place has dates to be judged by.</summary>
+        public List<(int Row, IReadOnlyList<Place> Places)>? Dated { get; set; }
 
         /// <summary>The chunk's own buffer, or a copy with what was appended behind it.</summary>
         public byte[] Text { get; private set; } = chunk.Text;

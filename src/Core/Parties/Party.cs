@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using Gongzhi.Core.Audit;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Territory;
 using Microsoft.EntityFrameworkCore;
 
 namespace Gongzhi.Core.Parties;
@@ -14,13 +15,16 @@ public sealed class Unit
     public required string NameZh { get; set; }
     public required string NameEn { get; set; }
 
-    /// <summary>Stripped division code of the area it answers for.</summary>
+    /// <summary>Stripped division code of the area it answers for; empty for the node's first unit, which answers for all.</summary>
     public required string Place { get; set; }
     public required int Level { get; set; }
     public string? Parent { get; init; }
 
     /// <summary><c>government</c>, <c>office</c>, <c>institution</c>, <c>firm</c>, <c>ngo</c>, <c>media</c>.</summary>
     public required string Kind { get; set; }
+
+    /// <summary>Whether a place lies in the area it answers for, by the digits.</summary>
+    public bool Covers(PlaceCode place) => Place.Length == 0 || (PlaceCode.TryParse(Place, out var own) && place.IsWithin(own));
 }
 
 /// <summary>Whoever acts or is spoken of.</summary>

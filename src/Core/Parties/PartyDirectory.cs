@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using Gongzhi.Core.Audit;
 using Gongzhi.Core.Policy;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Territory;
 using Microsoft.EntityFrameworkCore;
 
 namespace Gongzhi.Core.Parties;
@@ -133,10 +134,11 @@ public sealed class PartyDirectory
     public Task<Result<string>> CreateUnitAsync(Caller caller, Unit unit, CancellationToken cancel = default)
     {
         if (!Separation.Id().IsMatch(unit.Id) || !Text(unit.NameZh) || !Text(unit.NameEn) || !Text(unit.Kind) || unit.Level is < 0 or > 16
-            || !PlaceText.IsMatch(unit.Place))
+            || !PlaceCode.TryParse(unit.Place, out var place))
         {
             return Refused(Problem.Invalid("parties.invalid", "A unit needs an id, both names, a kind, a level from 0 to 16 and a place code."));
         }
+        unit.Place = place.ToString();
         if (!Governs(caller, Roles.SystemAdministrator, unit.Parent))
             return Refused(Problem.Denied("parties.denied", "Only a system administrator of a unit above may create a unit."));
         return ChangeAsync(caller.Party, "create unit", db =>
@@ -287,8 +289,6 @@ public sealed class PartyDirectory
         }, cancel);
     }
 
-    private static readonly System.Text.RegularExpressions.Regex PlaceText = new(@"^[0-9]{2,15}\z");
-
     private static bool Text(string text) => text is { Length: > 0 and <= 256 } && !text.Any(char.IsControl);
 
     private static Task<Result<string>> Refused(Problem problem) => Task.FromResult<Result<string>>(problem);
@@ -306,8 +306,16 @@ public sealed class PartyDirectory
             return result;
         }, cancel);
 
+    /// <summary>Earlier versions kept a unit's place as it was written; audited rows change only by an audited act, so it is stripped as it is read.</summary>
+    private static Unit Stripped(Unit unit)
+    {
+        if (PlaceCode.TryParse(unit.Place, out var place))
+            unit.Place = place.ToString();
+        return unit;
+    }
+
     private static Everyone Read(NodeDb db) => new(
-        db.Set<Unit>().AsNoTracking().ToList().ToFrozenDictionary(u => u.Id),
+        db.Set<Unit>().AsNoTracking().AsEnumerable().Select(Stripped).ToFrozenDictionary(u => u.Id),
         db.Set<Party>().AsNoTracking().ToList().ToFrozenDictionary(p => p.Id),
         db.Set<RoleHolding>().AsNoTracking().ToList().GroupBy(h => h.Party).ToFrozenDictionary(g => g.Key, g => g.ToArray()));
 }

@@ -24,7 +24,8 @@ public sealed record Decision(ReadPermit? Permit, IReadOnlyList<Reason> Why)
 /// Decides who may read what. Everything is denied that no grant allows. Decisions are kept until the next moment at which one could change by
 /// the clock alone, and for one policy epoch.
 /// </summary>
-public sealed partial class PolicyEngine(Grants grants, Postures postures, PartyDirectory directory, PolicyEpoch epoch, Func<string, IReadOnlyList<PlaceRange>>? placeRanges = null)
+public sealed partial class PolicyEngine(Grants grants, Postures postures, PartyDirectory directory, PolicyEpoch epoch, Func<string, IReadOnlyList<PlaceRange>>? placeRanges = null,
+    Func<DateTimeOffset>? nextReform = null)
 {
     /// <summary>Id of the implicit grant under which readers of the owner read.</summary>
     public const string OwnerGrant = "owner";
@@ -39,6 +40,7 @@ public sealed partial class PolicyEngine(Grants grants, Postures postures, Party
     public const int CacheMax = 65_536;
 
     private readonly Func<string, IReadOnlyList<PlaceRange>> _placeRanges = placeRanges ?? PlaceScope.Prefix;
+    private readonly Func<DateTimeOffset> _nextReform = nextReform ?? (static () => DateTimeOffset.MaxValue);
     private Cache _cache = new(-1);
 
     private readonly record struct Key(string Party, string Dataset, int Version, string Purpose, string? Grant);
@@ -141,6 +143,9 @@ public sealed partial class PolicyEngine(Grants grants, Postures postures, Party
         }
         if (!candidate.Fields.Keys.Any(f => dataset.IndexOf(f) >= 0))
             return new("grant.fields", $"Grant {grant.Id} names no field that the dataset still has.", $"授权 {grant.Id} 的字段已不存在。");
+        // Asked for before the ranges: a reform in between makes the decision end at once rather than outlive it.
+        if (candidate.PlaceWithin is not null || grant.Posture is not null)
+            Sooner(ref until, _nextReform());
         if (candidate.PlaceWithin is { } within)
             places = PlaceScope.Union(_placeRanges(within));
         if (grant.Posture is not { } level)

@@ -2,6 +2,7 @@ using Gongzhi.Core.Audit;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Policy;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Territory;
 using Microsoft.EntityFrameworkCore;
 
 namespace Gongzhi.Core.Posture;
@@ -25,6 +26,9 @@ public sealed class PostureState
     public DateTimeOffset? Expires { get; init; }
 
     public bool At(DateTimeOffset time) => Since <= time && (Expires is null || time < Expires);
+
+    internal PostureState In(PlaceCode area) =>
+        new() { Id = Id, Area = area.ToString(), Level = Level, Reason = Reason, Author = Author, Since = Since, Expires = Expires };
 }
 
 public sealed class PostureModel : IModelPart
@@ -75,22 +79,23 @@ public sealed class Postures
     }
 
     /// <summary>Sets an area's state. A duty officer may, in the areas of its units.</summary>
+    /// <param name="area">A division code in any of its forms: one area has one state however it is written.</param>
     public async Task<Result<string>> SetAsync(Caller caller, string area, PostureLevel level, string reason, DateTimeOffset? expires, CancellationToken cancel = default)
     {
         var now = _time.GetUtcNow();
         if (!Enum.IsDefined(level) || string.IsNullOrWhiteSpace(reason) || reason.Length > 1_000)
             return Problem.Invalid("posture.invalid", "A posture needs a level and a reason of at most 1,000 characters.");
-        if (string.IsNullOrEmpty(area) || !_placeKnown(area))
+        if (!PlaceCode.TryParse(area, out var code) || !_placeKnown(code.ToString()))
             return Problem.Invalid("posture.invalid", "The area is not a known place.");
         if (level != PostureLevel.Ordinary && (expires is null || expires <= now || expires > now + ValidityMax))
             return Problem.Invalid("posture.invalid", "Anything but ordinary must expire, within 30 days.");
         var may = _directory.IsBootstrap(caller.Party) || _directory.Holdings(caller, now)
-            .Any(h => h.Role == Roles.DutyOfficer && _directory.Unit(h.Unit) is { } unit && area.StartsWith(unit.Place, StringComparison.Ordinal));
+            .Any(h => h.Role == Roles.DutyOfficer && _directory.Unit(h.Unit) is { } unit && unit.Covers(code));
         if (!may)
             return Problem.Denied("posture.denied", "Only a duty officer of a unit of this area may set its posture.");
         var state = new PostureState
         {
-            Id = Guid.CreateVersion7(now).ToString("N"), Area = area, Level = level, Reason = reason, Author = caller.Party, Since = now,
+            Id = Guid.CreateVersion7(now).ToString("N"), Area = code.ToString(), Level = level, Reason = reason, Author = caller.Party, Since = now,
             Expires = level == PostureLevel.Ordinary ? null : expires,
         };
         return await _writer.ChangeAsync((db, scope) =>
@@ -104,7 +109,8 @@ public sealed class Postures
 
     /// <summary>The highest state among the place and the areas around it that has not expired.</summary>
     public PostureLevel At(string place, DateTimeOffset now) =>
-        Standing(now).Where(s => place.StartsWith(s.Area, StringComparison.Ordinal)).Select(s => s.Level).DefaultIfEmpty().Max();
+        !PlaceCode.TryParse(place, out var code) ? PostureLevel.Ordinary
+        : Standing(now).Where(s => PlaceCode.TryParse(s.Area, out var area) && code.IsWithin(area)).Select(s => s.Level).DefaultIfEmpty().Max();
 
     /// <summary>The areas whose own state is at this level or above; places inside them are too.</summary>
     public IReadOnlyList<string> AreasAt(PostureLevel level, DateTimeOffset now) =>
@@ -116,8 +122,14 @@ public sealed class Postures
     internal DateTimeOffset NextBoundary(DateTimeOffset now) =>
         _snapshot.Value.SelectMany(s => (DateTimeOffset[])[s.Since, s.Expires ?? DateTimeOffset.MaxValue]).Where(t => t > now).DefaultIfEmpty(DateTimeOffset.MaxValue).Min();
 
+    /// <summary>
+    /// The latest statement about each area. Earlier versions kept an area's code as it was written, and statements are never rewritten; so codes
+    /// are stripped as they are read, and what was said of 120101000000 and of 120101 is about one area.
+    /// </summary>
     private static PostureState[] Latest(NodeDb db) =>
     [
-        .. db.Set<PostureState>().FromSqlRaw("SELECT * FROM posture_state WHERE rowid IN (SELECT MAX(rowid) FROM posture_state GROUP BY Area)").AsNoTracking(),
+        .. db.Set<PostureState>().FromSqlRaw("SELECT * FROM posture_state WHERE rowid IN (SELECT MAX(rowid) FROM posture_state GROUP BY Area) ORDER BY rowid").AsNoTracking().AsEnumerable()
+            .Select(s => PlaceCode.TryParse(s.Area, out var area) && area.ToString() != s.Area ? s.In(area) : s)
+            .GroupBy(s => s.Area, StringComparer.Ordinal).Select(g => g.Last()),
     ];
 }

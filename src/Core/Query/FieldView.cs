@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Policy;
+using Gongzhi.Core.Territory;
 
 namespace Gongzhi.Core.Query;
 
@@ -32,21 +33,41 @@ internal static class Transforms
     public const int PseudonymDigits = 32;
 
     /// <summary>SQL of the unit over a date, moment or place; null when the unit does not fit the type.</summary>
-    public static string? Unit(string sql, FieldType type, string unit)
+    /// <param name="groups">Which codes of a level belong to another group than their digits say.</param>
+    public static string? Unit(string sql, FieldType type, string unit, Func<PlaceLevel, PlaceGroups> groups)
     {
         if (unit is "year" or "quarter" or "month" or "day" && (type is FieldType.Date or FieldType.DateTime))
             return type == FieldType.Date ? $"CAST(date_trunc('{unit}', {sql}) AS DATE)" : $"date_trunc('{unit}', {sql})";
         if (type == FieldType.DateTime && unit == "hour")
             return $"date_trunc('hour', {sql})";
         var level = Array.IndexOf(PlaceLevels, unit);
-        return type == FieldType.Place && level >= 0 ? $"left({sql}, {PlaceDigits[level]})" : null;
+        return type == FieldType.Place && level >= 0 ? Group(sql, PlaceDigits[level], groups(PlaceLevel.Province + level)) : null;
+    }
+
+    /// <summary>
+    /// The first digits, but for codes that belong elsewhere today. One lookup tells whether a code is concerned at all, so that the others cost no
+    /// more than that however many exceptions there are. Codes are digits alone, so they stand in the text.
+    /// </summary>
+    private static string Group(string sql, int digits, PlaceGroups groups)
+    {
+        var regular = $"left({sql}, {digits})";
+        if (groups.Prefixes.Count == 0 && groups.Whole.Count == 0)
+            return regular;
+        var concerned = groups.Prefixes.Select(p => p.Code.ToString()[..digits]).Concat(groups.Whole.Select(w => w.Code.ToString())).Distinct(StringComparer.Ordinal);
+        var cases = groups.Prefixes.Select(p => $"WHEN starts_with({sql}, '{p.Code}') THEN '{p.Group}'").Concat(groups.Whole.Select(w => $"WHEN {sql} = '{w.Code}' THEN '{w.Group}'"));
+        return $"CASE WHEN {regular} IN ({string.Join(", ", concerned.Select(c => $"'{c}'"))}) THEN CASE {string.Join(' ', cases)} ELSE {regular} END ELSE {regular} END";
     }
 
     /// <summary>SQL of the generalisation; null when the grant's argument does not fit, which refuses the query.</summary>
     public static string? Generalise(string sql, Field field, string? argument, SqlParameters parameters)
     {
-        if (field.Type is FieldType.Date or FieldType.DateTime or FieldType.Place)
-            return argument is null ? null : Unit(sql, field.Type, argument);
+        // By the digits alone, whatever became of the place: what a grant hides must not move with a reform.
+        if (field.Type == FieldType.Place)
+            return PlaceDigits.Where((d, i) => argument == d.ToString(CultureInfo.InvariantCulture) || argument == PlaceLevels[i]).FirstOrDefault() is var digits and > 0 ? $"left({sql}, {digits})" : null;
+        if (field.Type is FieldType.Date or FieldType.DateTime)
+            return argument is null ? null : Unit(sql, field.Type, argument, static _ => PlaceGroups.None);
+        if (field.Type == FieldType.YearMonth)
+            return argument == "year" ? $"({sql} - {sql} % 12)" : null;
         if (argument is null || !decimal.TryParse(argument, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var step) || step <= 0)
             return null;
         // Widened first, so that a value near the end of its range cannot overflow; one that leaves the range becomes null.

@@ -34,7 +34,7 @@ public sealed class GovernedQuery(
         var snapshot = tails.Open(dataset, sequencer.Log.Head.Size);
         try
         {
-            var compiled = QueryCompiler.Compile(request, permit, snapshot, Within, cursorKey.Bytes);
+            var compiled = QueryCompiler.Compile(request, permit, snapshot, Within, cursorKey.Bytes, territory.Index.Groups);
             if (!compiled.Ok)
             {
                 snapshot.Dispose();

@@ -22,14 +22,18 @@ public sealed class QueryCompiler
     private readonly Dictionary<string, FieldView> _views = new(StringComparer.Ordinal);
     private readonly FilterCompiler _filters;
 
-    private QueryCompiler(QueryRequest request, ReadPermit permit, RecordSnapshot snapshot, Func<string, IReadOnlyList<PlaceRange>> placesWithin)
+    private QueryCompiler(
+        QueryRequest request, ReadPermit permit, RecordSnapshot snapshot, Func<string, IReadOnlyList<PlaceRange>> placesWithin, Func<PlaceLevel, PlaceGroups>? placeGroups)
     {
         (_request, _permit, _snapshot) = (request, permit, snapshot);
+        PlaceGroups = placeGroups ?? (static _ => Territory.PlaceGroups.None);
         PlacesWithin = placesWithin;
         _filters = new FilterCompiler(See, _parameters, placesWithin);
     }
 
     private Func<string, IReadOnlyList<PlaceRange>> PlacesWithin { get; }
+
+    private Func<PlaceLevel, PlaceGroups> PlaceGroups { get; }
 
     /// <summary>Below this many rows a group is withheld.</summary>
     private int Threshold => _permit.MinimumGroup;
@@ -47,12 +51,13 @@ public sealed class QueryCompiler
     /// <param name="snapshot">What is read; it must outlive the running of the query.</param>
     /// <param name="placesWithin">The codes at and below a place; none for a code that is not known.</param>
     /// <param name="cursorKey">The node's secret for cursors, at least 16 bytes; without it an answer has no next page.</param>
+    /// <param name="placeGroups">How codes are grouped at a level; by their digits if left out.</param>
     public static Result<CompiledQuery> Compile(QueryRequest request, ReadPermit permit, RecordSnapshot snapshot,
-        Func<string, IReadOnlyList<PlaceRange>> placesWithin, ReadOnlyMemory<byte> cursorKey = default)
+        Func<string, IReadOnlyList<PlaceRange>> placesWithin, ReadOnlyMemory<byte> cursorKey = default, Func<PlaceLevel, PlaceGroups>? placeGroups = null)
     {
         if (permit.Dataset != snapshot.Dataset.Id || request.Dataset != permit.Dataset || request.Purpose != permit.Purpose)
             throw new ArgumentException("The permit is for another dataset or purpose than the question.", nameof(permit));
-        var compiler = new QueryCompiler(request, permit, snapshot, placesWithin);
+        var compiler = new QueryCompiler(request, permit, snapshot, placesWithin, placeGroups);
         return request.Grouped ? compiler.Groups(cursorKey) : compiler.Rows(cursorKey);
     }
 
@@ -128,7 +133,7 @@ public sealed class QueryCompiler
             var key = view.Alias;
             if (group.Unit is not null)
             {
-                if (view.Kind == TransformKind.Pseudonym || Transforms.Unit(view.Alias, view.Type, group.Unit) is not { } coarse)
+                if (view.Kind == TransformKind.Pseudonym || Transforms.Unit(view.Alias, view.Type, group.Unit, PlaceGroups) is not { } coarse)
                     return Problem.Invalid("query.group", "The unit does not fit the field's type.");
                 key = coarse;
             }

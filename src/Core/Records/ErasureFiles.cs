@@ -85,8 +85,12 @@ internal sealed class ErasureFiles(World world, RecordStore store, Catalog.Catal
         }
     }
 
-    /// <summary>Takes back new files that nothing names.</summary>
-    public static void Discard(IEnumerable<RewrittenSegment> rewritten) => SegmentWriter.Discard(rewritten.Select(r => r.Fresh).OfType<Segment>());
+    /// <summary>Takes back new files that nothing names. A reader may hold an earlier file of the same name and rows.</summary>
+    public void Discard(IEnumerable<RewrittenSegment> rewritten)
+    {
+        foreach (var fresh in rewritten.Select(r => r.Fresh).OfType<Segment>())
+            store.Uses.Retire(fresh.Path);
+    }
 
     private Segment? Rewrite(Dataset definition, Segment old, HashSet<ReplacedRow> gone, List<ErasedRow> rows)
     {
@@ -112,7 +116,7 @@ internal sealed class ErasureFiles(World world, RecordStore store, Catalog.Catal
                 kept = true;
             }
         }
-        return kept ? writer.Finish() : null;
+        return kept ? writer.Finish(store.Uses) : null;
     }
 
     private Dataset Definition(Dataset dataset, int version) =>

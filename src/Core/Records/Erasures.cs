@@ -60,7 +60,7 @@ public sealed class Erasures(World world, RecordStore store, Catalog.Catalog cat
             catch (Exception e) when (e is not WriterStoppedException)
             {
                 // The swap was not kept; after a stopped writer only the next start knows.
-                ErasureFiles.Discard(segments);
+                _files.Discard(segments);
                 throw;
             }
             await FinishAsync(id, dataset.Number, cancel).ConfigureAwait(false);

@@ -30,7 +30,10 @@ public sealed class Fold : IAsyncDisposable
     public Fold(World world, RecordStore store, Catalog.Catalog catalog, NodeWriter writer, ILogger<Fold> log)
     {
         (_world, _store, _catalog, _writer, _log) = (world, store, catalog, writer, log);
-        store.TailAppended += Look;
+        store.TailGrown += Look;
+        // What was left by an earlier run; a store that is still to be opened tells of it then.
+        foreach (var dataset in store.Datasets)
+            Look(dataset);
         _loop = Task.Run(RunAsync);
     }
 
@@ -77,7 +80,7 @@ public sealed class Fold : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        _store.TailAppended -= Look;
+        _store.TailGrown -= Look;
         await _stop.CancelAsync().ConfigureAwait(false);
         await _loop.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _stop.Dispose();
@@ -138,7 +141,7 @@ public sealed class Fold : IAsyncDisposable
         }
     }
 
-    private void Look(long dataset, IReadOnlyList<TailRow> rows)
+    private void Look(long dataset)
     {
         if (_store.Manifest(dataset).TailRows >= RowsMin)
             _due.Writer.TryWrite(dataset);
@@ -150,13 +153,14 @@ public sealed class Fold : IAsyncDisposable
         {
             try
             {
-                // Several contributions may have asked for the same fold.
-                if (_store.Manifest(number).TailRows >= RowsMin && _catalog.Find(number) is { } dataset)
-                    await FoldAsync(dataset, _stop.Token).ConfigureAwait(false);
+                // Several contributions may have asked for the same fold; and one fold may leave enough for another.
+                while (_store.Manifest(number).TailRows >= RowsMin && _catalog.Find(number) is { } dataset && await FoldAsync(dataset, _stop.Token).ConfigureAwait(false) > 0)
+                {
+                }
             }
             catch (Exception e) when (e is not OperationCanceledException)
             {
-                _log.LogError(e, "The tail of dataset {Dataset} could not be folded; it stays in SQL and is tried again with the next contribution", number);
+                _log.LogError(e, "The tail of dataset {Dataset} could not be folded; it stays in SQL and is tried again with the next contribution or start", number);
             }
         }
     }

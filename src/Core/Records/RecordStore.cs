@@ -21,8 +21,8 @@ public sealed class RecordStore(World world, NodeWriter writer)
 {
     private readonly ConcurrentDictionary<long, DatasetManifest> _manifests = new();
 
-    /// <summary>Raised after a commit added rows to a dataset's tail, with the dataset's number; on the writer's thread.</summary>
-    public event Action<long, IReadOnlyList<TailRow>>? TailAppended;
+    /// <summary>Raised after a commit added rows to a dataset's tail, on the writer's thread, and at the start where there is one; with the dataset's number.</summary>
+    public event Action<long>? TailGrown;
 
     /// <summary>Raised when a dataset got another segment, with the dataset's number; on the writer's thread.</summary>
     public event Action<long>? SegmentsListed;
@@ -90,9 +90,16 @@ public sealed class RecordStore(World world, NodeWriter writer)
                 throw new InvalidDataException($"The segment file {name} is listed but missing. Restore it from a backup; nothing was changed.");
         }
         // Only now, when nothing is swept any more, may anyone begin to write files.
-        foreach (var dataset in _manifests.Keys)
+        foreach (var (dataset, manifest) in _manifests)
+        {
             SegmentsListed?.Invoke(dataset);
+            if (manifest.TailRows > 0)
+                TailGrown?.Invoke(dataset);
+        }
     }
+
+    /// <summary>Numbers of the datasets that hold records, or held some.</summary>
+    public IEnumerable<long> Datasets => _manifests.Keys;
 
     /// <summary>The current list of a dataset's segments and the size of its tail.</summary>
     public DatasetManifest Manifest(long dataset) => _manifests.GetValueOrDefault(dataset, DatasetManifest.Empty);
@@ -240,7 +247,7 @@ public sealed class RecordStore(World world, NodeWriter writer)
                 return next with { Sequence = sequence, Replaced = next.Replaced + replaced.Rows.Count };
             });
             if (tail.Count > 0)
-                TailAppended?.Invoke(dataset, tail);
+                TailGrown?.Invoke(dataset);
         });
         return sequence;
     }
@@ -290,7 +297,10 @@ public sealed class RecordStore(World world, NodeWriter writer)
     private void Update(long dataset, Func<DatasetManifest, DatasetManifest> change)
     {
         var before = Manifest(dataset);
-        var after = _manifests[dataset] = change(before);
+        var after = change(before);
+        if (after.Segments != before.Segments)
+            Uses.Listed(after.Segments);
+        _manifests[dataset] = after;
         if (after.Segments.Length > before.Segments.Length)
             SegmentsListed?.Invoke(dataset);
     }

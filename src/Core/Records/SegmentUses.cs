@@ -8,15 +8,23 @@ public sealed class SegmentUses
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<string, int> _readers = new(StringComparer.Ordinal);
-    // Paths nobody new may read, and what completes when the file is gone.
+    // Paths that nobody new may read and that have readers still; what completes when the file is gone, or is wanted again.
     private readonly Dictionary<string, TaskCompletionSource> _retired = new(StringComparer.Ordinal);
+
+    // The last files that went, so that who read a list just before it changed is sent back to it. A list is read microseconds before its files
+    // are held, so the oldest are safely forgotten.
+    private readonly HashSet<string> _gone = new(StringComparer.Ordinal);
+    private readonly Queue<string> _goneInOrder = new();
+
+    /// <summary>Files remembered as gone.</summary>
+    public const int GoneMax = 1_024;
 
     /// <summary>Keeps the files until the answer is disposed; null when one of them is gone or going, so that the list must be read again.</summary>
     public IDisposable? TryHold(IReadOnlyCollection<Segment> segments)
     {
         lock (_lock)
         {
-            if (segments.Any(s => _retired.ContainsKey(s.Path)))
+            if (segments.Any(s => _retired.ContainsKey(s.Path) || _gone.Contains(s.Path)))
                 return null;
             foreach (var segment in segments)
                 _readers[segment.Path] = _readers.GetValueOrDefault(segment.Path) + 1;
@@ -29,18 +37,48 @@ public sealed class SegmentUses
     {
         lock (_lock)
         {
+            if (!_readers.ContainsKey(path))
+            {
+                Delete(path);
+                return Task.CompletedTask;
+            }
             if (!_retired.TryGetValue(path, out var gone))
                 _retired[path] = gone = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            if (!_readers.ContainsKey(path))
-                Delete(path, gone);
             return gone.Task;
         }
     }
 
-    private static void Delete(string path, TaskCompletionSource gone)
+    /// <summary>
+    /// Before a file is given this name: one that waits for its last reader under the same name holds the same rows, so it stays. An erasure can
+    /// leave of a merged segment just what one of its parts was.
+    /// </summary>
+    public void Claim(string path)
+    {
+        lock (_lock)
+        {
+            if (_retired.Remove(path, out var waiting))
+                waiting.TrySetResult();
+        }
+    }
+
+    /// <summary>When the list names these: they are there, whatever became of earlier files of their names.</summary>
+    public void Listed(IEnumerable<Segment> segments)
+    {
+        lock (_lock)
+        {
+            if (_gone.Count > 0)
+                _gone.ExceptWith(segments.Select(s => s.Path));
+        }
+    }
+
+    private void Delete(string path)
     {
         File.Delete(path);
-        gone.TrySetResult();
+        if (!_gone.Add(path))
+            return;
+        _goneInOrder.Enqueue(path);
+        while (_goneInOrder.Count > GoneMax)
+            _gone.Remove(_goneInOrder.Dequeue());
     }
 
     private void Release(List<string> paths)
@@ -52,8 +90,10 @@ public sealed class SegmentUses
                 if (--_readers[path] > 0)
                     continue;
                 _readers.Remove(path);
-                if (_retired.TryGetValue(path, out var gone))
-                    Delete(path, gone);
+                if (!_retired.Remove(path, out var waiting))
+                    continue;
+                Delete(path);
+                waiting.TrySetResult();
             }
         }
     }

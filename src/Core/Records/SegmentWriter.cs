@@ -62,7 +62,8 @@ public sealed class SegmentWriter : IDisposable
     public bool WouldFlush(RowColumns rows) => _groupRows + rows.Rows >= RowGroupRows;
 
     /// <summary>Closes the file, makes it durable and names it.</summary>
-    public Segment Finish()
+    /// <param name="uses">Where the rows may be just those of a file that was taken from the list before: it is told first.</param>
+    public Segment Finish(SegmentUses? uses = null)
     {
         Flush();
         _world.Durably("close segment", _file.Close);
@@ -76,6 +77,7 @@ public sealed class SegmentWriter : IDisposable
             _world.Durably("flush segment", () => stream.Flush(flushToDisk: true));
         }
         var path = Path.Combine(_world.SegmentDirectory, name + ".parquet");
+        uses?.Claim(path);
         try
         {
             DurableFile.Publish(_world, _temporary, path);

@@ -15,7 +15,7 @@ public sealed class NodeWriter : IAsyncDisposable
     /// <summary>Works joined into one commit at most: bounds both the wait of the first and the memory of the journal.</summary>
     public const int GroupSizeMax = 2_048;
 
-    /// <summary>Works waiting before callers are told to try again.</summary>
+    /// <summary>Works waiting before callers are told to try again (<see cref="StoreUnavailableException"/>) rather than made to wait in turn.</summary>
     public const int QueueMax = 65_536;
 
     private readonly Channel<Work> _queue = Channel.CreateBounded<Work>(new BoundedChannelOptions(QueueMax) { SingleReader = true });
@@ -25,6 +25,9 @@ public sealed class NodeWriter : IAsyncDisposable
     private readonly string _connectionString;
     private readonly Task _loop;
     private Exception? _broken;
+
+    // Set before the queue is closed, so that a full one is told from a closed one.
+    private volatile bool _closing;
 
     public NodeWriter(World world, Func<NodeDb> openContext, ILogger<NodeWriter> log)
     {
@@ -52,7 +55,8 @@ public sealed class NodeWriter : IAsyncDisposable
     public async Task<T> RunAsync<T>(Func<WriteScope, T> work, CancellationToken cancel = default)
     {
         var item = new Work<T>(work);
-        await EnqueueAsync(item, cancel).ConfigureAwait(false);
+        cancel.ThrowIfCancellationRequested();
+        Enqueue(item);
         return await item.Done.Task.ConfigureAwait(false);
     }
 
@@ -73,22 +77,21 @@ public sealed class NodeWriter : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        _closing = true;
         _queue.Writer.TryComplete();
         await _loop.ConfigureAwait(false);
     }
 
-    private async ValueTask EnqueueAsync(Work item, CancellationToken cancel)
+    private void Enqueue(Work item)
     {
         if (_broken is not null)
             throw new WriterStoppedException(_broken);
-        try
-        {
-            await _queue.Writer.WriteAsync(item, cancel).ConfigureAwait(false);
-        }
-        catch (ChannelClosedException)
-        {
+        if (_queue.Writer.TryWrite(item))
+            return;
+        // Full or closed; a closed queue never takes anything again.
+        if (_closing)
             throw new WriterStoppedException(_broken ?? new ObjectDisposedException(nameof(NodeWriter)));
-        }
+        throw new StoreUnavailableException(new InvalidOperationException($"{QueueMax} changes are waiting for the writer."));
     }
 
     private async Task RunAsync()
@@ -128,7 +131,7 @@ public sealed class NodeWriter : IAsyncDisposable
         catch (Exception e)
         {
             e = e is WriterStoppedException ? e.InnerException! : e;
-            _broken = e;
+            (_broken, _closing) = (e, true);
             _queue.Writer.TryComplete();
             _log.LogCritical(e, "The writer stopped");
         }

@@ -33,6 +33,13 @@ internal static class SchemaUpgrade
             DROP INDEX IF EXISTS "IX_read_grant_Dataset";
             ALTER TABLE "read_grant" RENAME TO "access_grant";
             """, IfTable: "read_grant"),
+
+        // Outlines of places stood in their definitions, which are held in memory whole.
+        new(3, """
+            CREATE TABLE IF NOT EXISTS place_shape (code TEXT PRIMARY KEY, outline TEXT NOT NULL) WITHOUT ROWID;
+            INSERT OR IGNORE INTO place_shape(code, outline) SELECT code, json_extract(definition, '$.shape') FROM place WHERE json_extract(definition, '$.shape') IS NOT NULL;
+            UPDATE place SET definition = json_remove(definition, '$.shape') WHERE json_extract(definition, '$.shape') IS NOT NULL;
+            """, IfTable: "place"),
     ];
 
     /// <param name="world">Whose database it is.</param>

@@ -1,10 +1,8 @@
-using NetTopologySuite.Geometries;
-
 namespace Gongzhi.Core.Territory;
 
 /// <summary>
 /// A node of the division tree as it stands or once stood. Immutable; a reform ends the validity of one place and names its
-/// successors, and never deletes it, so that old records keep their place.
+/// successors, and never deletes it, so that old records keep their place. Its outline is kept beside it (<see cref="PlaceShapes"/>), since few ask for it and it is large.
 /// </summary>
 public sealed record Place
 {
@@ -39,9 +37,6 @@ public sealed record Place
 
     /// <summary>True for a node that only fills a gap in the numbering (市辖区, 县, 省直辖县级行政区划): paths shown to people leave it out.</summary>
     public bool IsPseudo { get; init; }
-
-    /// <summary>The outline, longitude and latitude in WGS-84; see <see cref="PlaceShape"/>.</summary>
-    public Geometry? Shape { get; init; }
 
     /// <summary>A point to centre a map on.</summary>
     public GeoPoint? Centre { get; init; }

@@ -26,7 +26,19 @@ public static class PlaceShape
         try
         {
             using var document = JsonDocument.Parse(geoJson, new JsonDocumentOptions { MaxDepth = 16 });
-            var root = document.RootElement;
+            return Read(document.RootElement, declared);
+        }
+        catch (JsonException)
+        {
+            return Refuse("The shape is not JSON.");
+        }
+    }
+
+    /// <inheritdoc cref="Read(string, CoordinateSystem)"/>
+    public static Result<Geometry> Read(JsonElement root, CoordinateSystem declared)
+    {
+        try
+        {
             if (TypeOf(root) == "Feature") root = root.TryGetProperty("geometry", out var inner) ? inner : default;
             var vertices = 0;
             Geometry geometry;
@@ -50,14 +62,58 @@ public static class PlaceShape
 
             return geometry.IsValid ? geometry : Refuse("The outline crosses itself or its parts overlap.");
         }
-        catch (JsonException)
-        {
-            return Refuse("The shape is not JSON.");
-        }
         catch (ShapeException exception)
         {
             return Refuse(exception.Message);
         }
+    }
+
+    /// <summary>Writes a kept outline as a GeoJSON geometry, in the system a map draws in.</summary>
+    public static void Write(Utf8JsonWriter json, Geometry geometry, CoordinateSystem to)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteStartObject();
+        json.WriteString("type", geometry.GeometryType);
+        json.WritePropertyName("coordinates");
+        switch (geometry)
+        {
+            case Point point:
+                WritePosition(json, point.Coordinate, to);
+                break;
+            case Polygon polygon:
+                WritePolygon(json, polygon, to);
+                break;
+            default:
+                json.WriteStartArray();
+                foreach (var part in ((MultiPolygon)geometry).Geometries) WritePolygon(json, (Polygon)part, to);
+                json.WriteEndArray();
+                break;
+        }
+
+        json.WriteEndObject();
+    }
+
+    private static void WritePolygon(Utf8JsonWriter json, Polygon polygon, CoordinateSystem to)
+    {
+        json.WriteStartArray();
+        foreach (var ring in polygon.InteriorRings.Prepend(polygon.ExteriorRing))
+        {
+            json.WriteStartArray();
+            foreach (var corner in ring.Coordinates) WritePosition(json, corner, to);
+            json.WriteEndArray();
+        }
+
+        json.WriteEndArray();
+    }
+
+    // Seven decimals are a centimetre: what conversion adds beyond is no knowledge.
+    private static void WritePosition(Utf8JsonWriter json, Coordinate at, CoordinateSystem to)
+    {
+        var (lon, lat) = Coordinates.FromWgs84(at.X, at.Y, to);
+        json.WriteStartArray();
+        json.WriteNumberValue(Math.Round(lon, 7));
+        json.WriteNumberValue(Math.Round(lat, 7));
+        json.WriteEndArray();
     }
 
     private static Problem Refuse(string sentence) => Problem.Invalid("territory.shape", sentence);

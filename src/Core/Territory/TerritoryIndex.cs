@@ -27,7 +27,12 @@ public sealed class TerritoryIndex
     // Places whose digits do not say who they belong to today: retired with successors, or run by a zone. Sorted.
     private readonly Place[] _irregular;
 
+    // Places that are not for ever, themselves or by a place above them: what has dates, from the top. Empty where nothing has.
+    private readonly FrozenDictionary<ulong, Place[]> _dated;
+
     private readonly PlaceSearch _search;
+
+    private readonly PlaceGroups?[] _groups = new PlaceGroups?[(int)PlaceLevel.Cell + 1];
 
     // Only known codes are cached, so the cache cannot outgrow the index.
     private readonly ConcurrentDictionary<ulong, PlaceRanges> _within = new();
@@ -41,6 +46,7 @@ public sealed class TerritoryIndex
         _administered = _irregular.Where(place => !IsReplaced(place))
             .GroupBy(place => place.AdministeredBy.Packed)
             .ToFrozenDictionary(group => group.Key, group => group.Select(place => place.Code).ToArray());
+        _dated = Dated(sorted);
         _search = new PlaceSearch(sorted, asOf);
     }
 
@@ -85,10 +91,17 @@ public sealed class TerritoryIndex
     public bool IsKnown(ReadOnlySpan<byte> utf8Text) => PlaceCode.TryParse(utf8Text, out var code) && _byCode.ContainsKey(code.Packed);
 
     /// <summary>
-    /// Whether a record of that day may carry the code: a record of 2019 under a district merged in 2020 may, one of 2021 may not.
-    /// Does not allocate.
+    /// Whether a record of that day may carry the code: a record of 2019 under a district merged in 2020, or a street in it, may, one of 2021
+    /// may not. Does not allocate.
     /// </summary>
-    public bool ValidAt(PlaceCode code, DateOnly day) => _byCode.TryGetValue(code.Packed, out var place) && place.IsValidOn(day);
+    public bool ValidAt(PlaceCode code, DateOnly day) => IsKnown(code) && !DatesOf(code).Any(place => !place.IsValidOn(day));
+
+    /// <summary>The place and those above it by its digits, as far as they have dates; from the top, most often none. Does not allocate.</summary>
+    public IReadOnlyList<Place> DatesOf(PlaceCode code) =>
+        _dated.Count > 0 && _dated.TryGetValue(code.Packed, out var dated) ? dated : [];
+
+    /// <summary>How codes of records are grouped at a level as the territory is today; worked out once.</summary>
+    public PlaceGroups Groups(PlaceLevel level) => _groups[(int)level] ??= ComputeGroups(level);
 
     /// <summary>
     /// The codes in use today that a code stands for: itself while in use or when unknown, else what its successors roll up to, in order.
@@ -145,7 +158,7 @@ public sealed class TerritoryIndex
     /// </summary>
     public PlaceCode ParentOf(PlaceCode code)
     {
-        if (_byCode.TryGetValue(code.Packed, out var place) && !place.AdministeredBy.IsNone) return place.AdministeredBy;
+        if (_byCode.TryGetValue(code.Packed, out var place) && IsAdministered(place)) return place.AdministeredBy;
         return NearestAbove(code);
     }
 
@@ -158,14 +171,13 @@ public sealed class TerritoryIndex
         while (i < _sorted.Length && _sorted[i].Code.Packed < end)
         {
             var place = _sorted[i];
-            var inUse = place.ValidTo is not { } to || to > AsOf;
-            if (inUse && place.AdministeredBy.IsNone) children.Add(place);
+            if (place.IsValidOn(AsOf) && !IsAdministered(place)) children.Add(place);
             i = LowerBound(place.Code.PackedEnd); // steps over what is inside it
         }
 
         if (_administered.TryGetValue(code.Packed, out var run))
         {
-            children.AddRange(run.Select(child => _byCode[child.Packed]).Where(place => place.ValidTo is not { } to || to > AsOf));
+            children.AddRange(run.Select(child => _byCode[child.Packed]).Where(place => place.IsValidOn(AsOf)));
             children.Sort(static (left, right) => left.Code.CompareTo(right.Code));
         }
 
@@ -202,9 +214,65 @@ public sealed class TerritoryIndex
     /// <param name="within">Only places in these ranges, as <see cref="Within"/> gives them.</param>
     public IReadOnlyList<PlaceHit> Search(string text, int limit, PlaceRanges? within = null) => _search.Find(text, limit, within);
 
+    private static FrozenDictionary<ulong, Place[]> Dated(Place[] sorted)
+    {
+        var dated = new Dictionary<ulong, Place[]>();
+        if (!Array.Exists(sorted, HasDates)) return dated.ToFrozenDictionary();
+        var known = new HashSet<ulong>(sorted.Select(place => place.Code.Packed));
+        foreach (var place in sorted)
+        {
+            // What is above comes first in the order of codes.
+            var above = place.Parent;
+            while (!above.IsNone && !known.Contains(above.Packed)) above = above.Parent;
+            var own = dated.GetValueOrDefault(above.Packed) ?? [];
+            if (HasDates(place)) own = [.. own, place];
+            if (own.Length > 0) dated[place.Code.Packed] = own;
+        }
+
+        return dated.ToFrozenDictionary();
+
+        static bool HasDates(Place place) => place.ValidFrom is not null || place.ValidTo is not null;
+    }
+
+    private PlaceGroups ComputeGroups(PlaceLevel level)
+    {
+        var prefixes = new List<(PlaceCode Code, PlaceCode Group)>();
+        var whole = new List<(PlaceCode Code, PlaceCode Group)>();
+        foreach (var place in _irregular)
+        {
+            var group = GroupOf(place.Code, level, 0);
+            // A district that was split between two is shown as what it was: nobody knows which of its records went where.
+            if (group.IsNone) group = place.Code.At(level);
+            if (place.Level >= level) prefixes.Add((place.Code, group));
+            else if (group != place.Code) whole.Add((place.Code, group));
+        }
+
+        // An exception that says no more than the digits matters only inside another one.
+        prefixes.RemoveAll(one => one.Group == one.Code.At(level) && !prefixes.Exists(wider => wider.Code != one.Code && one.Code.IsWithin(wider.Code)));
+        return new PlaceGroups([.. prefixes.OrderByDescending(one => one.Code.Length).ThenBy(one => one.Code)], whole);
+    }
+
+    // Up from a code, administratively, until the level or above it; none where the ways of a split part.
+    private PlaceCode GroupOf(PlaceCode code, PlaceLevel level, int depth)
+    {
+        if (depth > StepsMax) return default;
+        if (_byCode.TryGetValue(code.Packed, out var place) && IsReplaced(place))
+        {
+            var groups = place.Successors.Select(successor => GroupOf(successor, level, depth + 1)).Distinct().Take(2).ToList();
+            return groups.Count == 1 ? groups[0] : default;
+        }
+
+        if (code.Level <= level) return code;
+        return GroupOf(place is not null && IsAdministered(place) ? place.AdministeredBy : code.Parent, level, depth + 1);
+    }
+
     private bool IsReplaced(Place place) => place.Successors.Count > 0 && place.ValidTo is { } to && to <= AsOf;
 
-    private bool IsIrregular(Place place) => IsReplaced(place) || !place.AdministeredBy.IsNone;
+    private bool IsIrregular(Place place) => IsReplaced(place) || IsAdministered(place);
+
+    // A zone that is still to be founded runs nothing yet; one that was dissolved hands over to its successors.
+    private bool IsAdministered(Place place) => !place.AdministeredBy.IsNone
+        && !(_byCode.TryGetValue(place.AdministeredBy.Packed, out var zone) && zone.ValidFrom is { } from && from > AsOf);
 
     private PlaceCode NearestAbove(PlaceCode code)
     {
@@ -242,7 +310,7 @@ public sealed class TerritoryIndex
             verdicts[code] = false;
             if (!_byCode.TryGetValue(code.Packed, out var place)) verdict = Belongs(code.Parent, depth + 1);
             else if (IsReplaced(place)) verdict = place.Successors.All(successor => Belongs(successor, depth + 1));
-            else if (!place.AdministeredBy.IsNone) verdict = Belongs(place.AdministeredBy, depth + 1);
+            else if (IsAdministered(place)) verdict = Belongs(place.AdministeredBy, depth + 1);
             else verdict = Belongs(code.Parent, depth + 1);
             return verdicts[code] = verdict;
         }

@@ -75,12 +75,13 @@ internal static class SampleCommand
         {
             Console.WriteLine(Say.In($"{written.Count} files in {folder}. To try importing, on a running node:", $"{written.Count} 个文件已写入 {folder}。在运行中的节点上试用导入："));
             Console.WriteLine($"  ./gongzhi admin places import {folder}/places.csv");
+            Console.WriteLine($"  ./gongzhi admin places shapes {folder}/places.geojson --crs WGS-84");
             Console.WriteLine($"  ./gongzhi admin dataset create {folder}/air-quality.json");
             Console.WriteLine($"  ./gongzhi import {folder}/air-quality.csv --dataset air-quality --wait");
         }
     }
 
-    /// <summary>places.csv, and for each dataset ID.json (its definition) and ID.csv (its rows). The owner is left out: it is the unit of whoever creates it.</summary>
+    /// <summary>places.csv, places.geojson, and for each dataset ID.json (its definition) and ID.csv (its rows). The owner is left out: it is the unit of whoever creates it.</summary>
     private static async Task<List<string>> WriteFilesAsync(string folder, bool json, CancellationToken cancel)
     {
         var city = City.Generate();
@@ -92,6 +93,9 @@ internal static class SampleCommand
             foreach (var place in city.Places)
                 places.Append(CultureInfo.InvariantCulture, $"{place.Code},{place.NameZh},{Quoted(place.NameEn)},{place.Centre.Longitude},{place.Centre.Latitude},WGS-84\n");
             await File.WriteAllTextAsync(Kept("places.csv"), places.ToString(), cancel).ConfigureAwait(false);
+            var drawn = new System.Buffers.ArrayBufferWriter<byte>();
+            GeoJson.Write(drawn, city.Places.Where(p => p.Ring.Count > 0));
+            await File.WriteAllBytesAsync(Kept("places.geojson"), drawn.WrittenMemory.ToArray(), cancel).ConfigureAwait(false);
             done(1);
             foreach (var dataset in city.Datasets)
             {

@@ -41,7 +41,8 @@ public static partial class NodeHost
             provider.GetRequiredService<PolicyEpoch>(), provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<PartyProvision>(provider => (party, cancel) => ProvisionAsync(provider.GetRequiredService<PartyDirectory>(), party, cancel));
         services.AddSingleton<PartyLookup>(provider => provider.GetRequiredService<PartyDirectory>().Resolve);
-        services.AddSingleton<TerritoryStore>();
+        services.AddSingleton(provider => new TerritoryStore(
+            world, provider.GetRequiredService<NodeWriter>(), provider.GetRequiredService<PolicyEpoch>(), provider.GetRequiredService<TimeProvider>(), TimeZoneInfo.FindSystemTimeZoneById(options.TimeZone)));
         services.AddSingleton<Catalog>();
         services.AddSingleton<Elements>();
         services.AddSingleton<RecordStore>();
@@ -70,7 +71,7 @@ public static partial class NodeHost
             provider.GetRequiredService<PartyDirectory>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<Catalog>().Find, provider.GetRequiredService<TerritoryStore>().Knows));
         services.AddSingleton(provider => new PolicyEngine(
             provider.GetRequiredService<Grants>(), provider.GetRequiredService<Postures>(), provider.GetRequiredService<PartyDirectory>(), provider.GetRequiredService<PolicyEpoch>(),
-            place => GovernedQuery.Ranges(provider.GetRequiredService<TerritoryStore>(), place)));
+            place => GovernedQuery.Ranges(provider.GetRequiredService<TerritoryStore>(), place), () => provider.GetRequiredService<TerritoryStore>().NextReform));
         services.AddSingleton<IHotSchema, AccessSchema>();
         services.AddSingleton<AccessLog>();
         services.AddSingleton<Accesses>();

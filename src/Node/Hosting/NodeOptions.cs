@@ -24,6 +24,10 @@ public sealed record NodeOptions
     [StringLength(128, MinimumLength = 1)]
     public string? LedgerOrigin { get; init; }
 
+    /// <summary>Time zone whose midnight begins a day: on it reforms of the territory take effect.</summary>
+    [Required(AllowEmptyStrings = false)]
+    public string TimeZone { get; init; } = "Asia/Shanghai";
+
     /// <summary>Addresses to listen on, separated by semicolons.</summary>
     [Required(AllowEmptyStrings = false)]
     public string Urls { get; init; } = "http://localhost:5080";

@@ -9,7 +9,6 @@ using Gongzhi.Core.Territory;
 using Gongzhi.Node.Identity;
 using Gongzhi.SampleCity;
 using Microsoft.AspNetCore.Identity;
-using NetTopologySuite.Geometries;
 
 namespace Gongzhi.Node.Hosting;
 
@@ -47,7 +46,9 @@ internal static class SampleLoader
         if (!territory.Knows(city.Places[0].Code))
         {
             progress("places");
-            await territory.ImportAsync([.. city.Places.Select(ToPlace)], Loader, cancel).ConfigureAwait(false);
+            if ((await territory.ImportAsync([.. city.Places.Select(ToPlace)], Loader, cancel).ConfigureAwait(false)).Problem is { } refused)
+                throw new InvalidOperationException($"The sample city's places were refused: {refused.Detail}");
+            await DrawAsync(territory, city, cancel).ConfigureAwait(false);
         }
         var loader = parties.Resolve(Loader)!;
         foreach (var unit in city.Units.Where(u => parties.Unit(u.Id) is null))
@@ -76,6 +77,18 @@ internal static class SampleLoader
             await ContributeAsync(services, catalog, sample, cancel).ConfigureAwait(false);
         }
         return await AccountsAsync(services, parties, loader, cancel).ConfigureAwait(false);
+    }
+
+    /// <summary>The drawn outlines go through GeoJSON, as everybody's do.</summary>
+    private static async Task DrawAsync(TerritoryStore territory, City city, CancellationToken cancel)
+    {
+        var drawn = new System.Buffers.ArrayBufferWriter<byte>();
+        GeoJson.Write(drawn, city.Places.Where(p => p.Ring.Count > 0));
+        using var json = JsonDocument.Parse(drawn.WrittenMemory, new JsonDocumentOptions { MaxDepth = PlaceShapes.DepthMax });
+        var read = PlaceShapes.Read(json.RootElement, CoordinateSystem.Wgs84, territory.Index.IsKnown);
+        if (!read.Ok)
+            throw new InvalidOperationException($"The sample city's outlines were refused: {read.Errors[0].Sentence}");
+        await territory.ImportShapesAsync(read.Shapes, Loader, cancel).ConfigureAwait(false);
     }
 
     private static async Task ContributeAsync(IServiceProvider services, Catalog catalog, SampleCity.SampleDataset sample, CancellationToken cancel)
@@ -149,7 +162,6 @@ internal static class SampleLoader
         Code = PlaceCode.Parse(place.Code),
         Name = place.NameZh,
         NameEn = place.NameEn,
-        Shape = place.Ring.Count == 0 ? null : new Polygon(new LinearRing([.. place.Ring.Select(p => new Coordinate(p.Longitude, p.Latitude))])),
         Centre = new Core.Territory.GeoPoint(place.Centre.Longitude, place.Centre.Latitude, CoordinateSystem.Wgs84),
     };
 

@@ -4,7 +4,9 @@ using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Policy;
 using Gongzhi.Core.Posture;
+using Gongzhi.Core.Query;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Territory;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -29,13 +31,15 @@ public sealed class PolicyWorld : IAsyncDisposable
     {
         World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = Directory.CreateTempSubdirectory("gz-policy-").FullName, LedgerOrigin = "test.example/log" };
         using (var db = Open())
-            NodeDatabase.Prepare(World, db, [Epoch]);
+            NodeDatabase.Prepare(World, db, [Epoch, new PlaceSchema()]);
         Writer = new NodeWriter(World, Open, NullLogger<NodeWriter>.Instance);
+        Territory = new TerritoryStore(World, Writer, Epoch, Clock, TimeZoneInfo.FindSystemTimeZoneById("Asia/Shanghai"));
+        Territory.Open();
         Datasets["cards"] = Cards;
         Parties = new PartyDirectory(Writer, Open, Epoch, Clock);
         Postures = new Postures(Writer, Open, Epoch, Parties, Clock, PlaceKnown);
         Grants = new Grants(Writer, Open, Epoch, Parties, Clock, id => Datasets.GetValueOrDefault(id), PlaceKnown);
-        Engine = new PolicyEngine(Grants, Postures, Parties, Epoch);
+        Engine = new PolicyEngine(Grants, Postures, Parties, Epoch, place => GovernedQuery.Ranges(Territory, place), () => Territory.NextReform);
     }
 
     public World World { get; }
@@ -46,6 +50,7 @@ public sealed class PolicyWorld : IAsyncDisposable
     public Postures Postures { get; }
     public Grants Grants { get; }
     public PolicyEngine Engine { get; }
+    public TerritoryStore Territory { get; }
     public Dictionary<string, Dataset> Datasets { get; } = [];
     public Caller Setup => Parties.Resolve(Bootstrap)!;
 

@@ -42,6 +42,72 @@ public sealed class PostureTests : IAsyncLifetime
             Assert.Equal("posture.denied", (await _world.Postures.SetAsync(_world.As(party), "12", PostureLevel.Watch, "r", now.AddDays(1), Stop)).Problem!.Code);
     }
 
+    [Fact]
+    public async Task One_area_has_one_state_however_its_code_is_written()
+    {
+        var now = _world.Clock.Now;
+        await SetAsync("120101000000", PostureLevel.EmergencyI, now.AddHours(1));
+        Assert.Equal(["120101"], _world.Postures.AreasAt(PostureLevel.Watch, now));
+        Assert.Equal(PostureLevel.EmergencyI, _world.Postures.At("120101001000", now));
+        Assert.Equal(PostureLevel.Ordinary, _world.Postures.At("120102", now));
+        await SetAsync("120101", PostureLevel.Ordinary, null);
+        Assert.Empty(_world.Postures.AreasAt(PostureLevel.Watch, now));
+        foreach (var area in (string[])["1201010", "12010", "012010", "12 ", ""])
+            Assert.Equal("posture.invalid", (await _world.Postures.SetAsync(_world.As("duty"), area, PostureLevel.Watch, "r", now.AddDays(1), Stop)).Problem!.Code);
+    }
+
+    [Fact]
+    public async Task What_was_kept_as_it_was_written_counts_for_the_same_area_and_the_latest_stands()
+    {
+        var now = _world.Clock.Now;
+        await KeepAsync("120101", PostureLevel.Watch);
+        await KeepAsync("120101000000", PostureLevel.EmergencyII);
+        Assert.Equal(["120101"], _world.Postures.AreasAt(PostureLevel.Watch, now));
+        Assert.Equal(PostureLevel.EmergencyII, _world.Postures.At("120101001", now));
+        await KeepAsync("120101", PostureLevel.Watch);
+        Assert.Equal(PostureLevel.Watch, _world.Postures.At("120101001", now));
+        await SetAsync("120101000000", PostureLevel.Ordinary, null);
+        Assert.Empty(_world.Postures.AreasAt(PostureLevel.Watch, now));
+
+        // As a version before this one kept it.
+        async Task KeepAsync(string area, PostureLevel level)
+        {
+            await _world.Writer.ChangeAsync((db, scope) =>
+            {
+                db.Audit = new Gongzhi.Core.Audit.AuditContext("duty", now);
+                db.Add(new PostureState { Id = Guid.CreateVersion7(now).ToString("N"), Area = area, Level = level, Reason = "r", Author = "duty", Since = now, Expires = level == PostureLevel.Ordinary ? null : now.AddHours(1) });
+                return true;
+            }, Stop);
+            await SetAsync("1299", PostureLevel.Ordinary, null);
+        }
+    }
+
+    [Fact]
+    public async Task A_duty_officer_answers_for_the_unit_s_place_however_it_was_written()
+    {
+        var now = _world.Clock.Now;
+        await PolicyWorld.MustAsync(_world.Parties.CreateUnitAsync(_world.Setup, Unit("district", "120101000000"), Stop));
+        Assert.Equal("120101", _world.Parties.Unit("district")!.Place);
+        await _world.Writer.ChangeAsync((db, _) =>
+        {
+            db.Audit = new Gongzhi.Core.Audit.AuditContext("setup", now);
+            db.Add(Unit("old-district", "120102000000"));
+            return true;
+        }, Stop);
+        await _world.HireAsync("officer", Gongzhi.Core.Parties.Roles.DutyOfficer, "district");
+        await _world.HireAsync("old-officer", Gongzhi.Core.Parties.Roles.DutyOfficer, "old-district");
+        Assert.Equal("120102", _world.Parties.Unit("old-district")!.Place);
+        foreach (var (party, own, other) in new[] { ("officer", "120101001", "120102"), ("old-officer", "120102", "120101") })
+        {
+            Assert.True((await _world.Postures.SetAsync(_world.As(party), own, PostureLevel.Watch, "r", now.AddDays(1), Stop)).Ok);
+            Assert.Equal("posture.denied", (await _world.Postures.SetAsync(_world.As(party), other, PostureLevel.Watch, "r", now.AddDays(1), Stop)).Problem!.Code);
+        }
+        foreach (var place in (string[])["1201010", "0", "12x", ""])
+            Assert.Equal("parties.invalid", (await _world.Parties.CreateUnitAsync(_world.Setup, Unit("bad", place), Stop)).Problem!.Code);
+
+        static Gongzhi.Core.Parties.Unit Unit(string id, string place) => new() { Id = id, NameZh = id, NameEn = id, Place = place, Level = 2, Parent = "city", Kind = "government" };
+    }
+
     private Task SetAsync(string area, PostureLevel level, DateTimeOffset? expires) =>
         PolicyWorld.MustAsync(_world.Postures.SetAsync(_world.As("duty"), area, level, "flood", expires, Stop));
 }

@@ -35,7 +35,7 @@ internal sealed class CoreFixture : IAsyncDisposable
         Store = new RecordStore(World, Writer);
         Store.Open();
         Sequencer = new Sequencer(World, Writer, clock, NullLogger<Sequencer>.Instance) { Tiles = tiles(World) };
-        Territory = new TerritoryStore(World, Writer, TimeProvider.System);
+        Territory = new TerritoryStore(World, Writer, epoch, TimeProvider.System, TimeZoneInfo.FindSystemTimeZoneById("Asia/Shanghai"));
         Territory.Open();
         Keys = new KeyIndex(World, Writer, Store);
         KeyMerge = new KeyMerge(World, Keys, Writer, NullLogger<KeyMerge>.Instance);
@@ -171,9 +171,9 @@ internal sealed class CoreFixture : IAsyncDisposable
         return new NodeDb(options.Options, [new CatalogModel()]);
     }
 
-    private static bool KnownPlace(ReadOnlySpan<byte> code, Span<byte> stripped, out int length)
+    private static bool KnownPlace(ReadOnlySpan<byte> code, Span<byte> stripped, out int length, out IReadOnlyList<Place> dated)
     {
-        length = 0;
+        (length, dated) = (0, []);
         return Core.Territory.PlaceCode.TryParse(code, out var place) && place.TryFormat(stripped, out length);
     }
 }

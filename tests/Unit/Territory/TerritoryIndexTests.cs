@@ -54,6 +54,54 @@ public sealed class TerritoryIndexTests
     }
 
     [Fact]
+    public void Codes_are_grouped_by_what_stands_today()
+    {
+        Assert.Equal("990102", Group("990103", PlaceLevel.County));
+        Assert.Equal("990102", Group("990103001", PlaceLevel.County));
+        Assert.Equal("990103001", Group("990103001", PlaceLevel.Street));
+        Assert.Equal("9901", Group("990103001", PlaceLevel.Prefecture));
+        // The county moved to the other prefecture; the zone's streets are the zone's, and in the zone's prefecture.
+        Assert.Equal("990105", Group("990203100", PlaceLevel.County));
+        Assert.Equal("9901", Group("990203100", PlaceLevel.Prefecture));
+        Assert.Equal("990190", Group("990101002", PlaceLevel.County));
+        Assert.Equal("990190", Group("990201002005", PlaceLevel.County));
+        Assert.Equal("9901", Group("990201002", PlaceLevel.Prefecture));
+        Assert.Equal("9902", Group("990201001", PlaceLevel.Prefecture));
+        // Split between two prefectures: shown as what it was, but still in the province.
+        Assert.Equal("990104", Group("990104", PlaceLevel.County));
+        Assert.Equal("9901", Group("990104", PlaceLevel.Prefecture));
+        Assert.Equal("99", Group("990104", PlaceLevel.Province));
+        Assert.Equal("990101", Group("990101001", PlaceLevel.County));
+        Assert.Equal("9901", Group("9901", PlaceLevel.County));
+        Assert.Empty(City.Groups(PlaceLevel.Province).Prefixes);
+        var plain = TerritoryIndex.Build([At("99", "示例省"), At("9901", "东市")], Today);
+        Assert.All(Enum.GetValues<PlaceLevel>().Skip(1), level => Assert.Empty(plain.Groups(level).Prefixes.Concat(plain.Groups(level).Whole)));
+
+        static string Group(string code, PlaceLevel level)
+        {
+            var groups = City.Groups(level);
+            foreach (var (prefix, group) in groups.Prefixes)
+            {
+                if (code.StartsWith(prefix.ToString(), StringComparison.Ordinal)) return group.ToString();
+            }
+            foreach (var (whole, group) in groups.Whole)
+            {
+                if (code == whole.ToString()) return group.ToString();
+            }
+            return Code(code).At(level).ToString();
+        }
+    }
+
+    [Fact]
+    public void A_street_is_in_use_no_longer_than_what_it_lies_in()
+    {
+        Assert.True(City.ValidAt(Code("990103001"), Reform.AddDays(-1)));
+        Assert.False(City.ValidAt(Code("990103001"), Reform));
+        Assert.Equal(["990103"], City.DatesOf(Code("990103001")).Select(p => p.Code.ToString()));
+        Assert.Empty(City.DatesOf(Code("990101001")));
+    }
+
+    [Fact]
     public void Known_codes_are_found_in_any_form_without_allocating()
     {
         Assert.True(City.IsKnown("990101000000"));

@@ -14,19 +14,28 @@ internal static class KeyRebuild
     {
         var rules = KeyRules.For(dataset, await index.SecretAsync(dataset.Number, cancel).ConfigureAwait(false));
         var keys = new Pending(world);
-        foreach (var segment in store.Manifest(dataset.Number).Segments)
+        // A fold or a merge in between would move rows from where they are still to be looked for to where that was done.
+        await store.Reshaping.WaitAsync(cancel).ConfigureAwait(false);
+        try
         {
-            using var reader = new SegmentReader(Version(catalog, dataset, segment.SchemaVersion), segment);
-            for (var g = 0; g < reader.RowGroups; g++)
+            foreach (var segment in store.Manifest(dataset.Number).Segments)
             {
-                cancel.ThrowIfCancellationRequested();
-                if (reader.Read(g) is { } rows)
-                    keys.Add(rows, rules);
+                using var reader = new SegmentReader(Version(catalog, dataset, segment.SchemaVersion), segment);
+                for (var g = 0; g < reader.RowGroups; g++)
+                {
+                    cancel.ThrowIfCancellationRequested();
+                    if (reader.Read(g) is { } rows)
+                        keys.Add(rows, rules);
+                }
             }
+            foreach (var version in store.ReadTail(dataset.Number).GroupBy(r => RowDecoder.SchemaVersion(r.Row)))
+                keys.Add(RowDecoder.Decode(Version(catalog, dataset, version.Key), [.. version]), rules);
+            keys.Seal();
         }
-        foreach (var version in store.ReadTail(dataset.Number).GroupBy(r => RowDecoder.SchemaVersion(r.Row)))
-            keys.Add(RowDecoder.Decode(Version(catalog, dataset, version.Key), [.. version]), rules);
-        keys.Seal();
+        finally
+        {
+            store.Reshaping.Release();
+        }
         await writer.RunAsync(scope =>
         {
             index.Clear(scope, dataset.Number);
