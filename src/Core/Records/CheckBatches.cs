@@ -55,7 +55,7 @@ internal static class CheckBatches
             if (!EntryBytes.Commitment(id, "access", EntryBytes.Commit(Blob(reader, 1), Blob(reader, 2))).AsSpan().SequenceEqual(Blob(reader, 3)))
             {
                 findings.Add(new CheckFinding(CheckKind.AccessEntry, $"node.db access {id}",
-                    $"The access {id} is not what its ledger entry commits to.", $"访问记录 {id} 与其账本条目的承诺不符。") { Index = index });
+                    $"The access {id} is not what its ledger entry commits to.", $"访问记录 {id} 与其存证日志条目的承诺不符。") { Index = index });
             }
         }
     }
@@ -87,14 +87,14 @@ internal static class CheckBatches
             return ("its row cannot be read.", "其登记行无法读取。");
         var (root, tree) = (Blob(reader, 4), Blob(reader, 5));
         if (reader.IsDBNull(7))
-            return ("its ledger entry is missing.", "缺少其账本条目。");
+            return ("its ledger entry is missing.", "缺少其存证日志条目。");
         byte[]? expected = null;
         if (root.Length == 32 && version is >= 1 and <= int.MaxValue && rows >= 0)
             expected = EntryBytes.Batch(RecordId.FromBytes(entryId), dataset, (int)version, id, rows, root);
         // Where the database's copy of the entry is what was changed, the log's own is the judge.
         var entry = index is { } at && log.Broken.Contains(at) ? await log.EntryAsync(at, cancel).ConfigureAwait(false) : Blob(reader, 7);
         if (expected is null || (entry is not null && !entry.AsSpan().SequenceEqual(expected)))
-            return ("dataset, version, row count or root are not those of its ledger entry.", "数据集、版本、行数或根与其账本条目不符。");
+            return ("dataset, version, row count or root are not those of its ledger entry.", "数据集、版本、行数或根与其存证日志条目不符。");
         if (tree.Length != (rows + BatchTree.Span - 1) / BatchTree.Span * 32 || !BatchTree.Root(tree).AsSpan().SequenceEqual(root))
             return ("the hashes kept of its tree do not lead to its root.", "所保存的树哈希无法推出其根。");
         var listed = (reader.IsDBNull(9) ? 0 : reader.GetInt64(9)) + reader.GetInt64(10);
@@ -118,7 +118,7 @@ internal static class CheckBatches
         using var reader = command.ExecuteReader();
         while (reader.Read())
         {
-            findings.Add(new CheckFinding(CheckKind.Batch, "node.db batch", "A ledger entry commits to a batch that is not in the database.", "有一个账本条目所承诺的批次不在数据库中。")
+            findings.Add(new CheckFinding(CheckKind.Batch, "node.db batch", "A ledger entry commits to a batch that is not in the database.", "有一个存证日志条目所承诺的批次不在数据库中。")
             {
                 Index = reader.IsDBNull(1) ? null : reader.GetInt64(1),
             });

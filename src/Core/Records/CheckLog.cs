@@ -25,7 +25,7 @@ internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings fin
         if ((key ?? LoadKey()) is not { } trusted)
         {
             findings.Add(new CheckFinding(CheckKind.Checkpoint, "keys/ledger.skey",
-                "The ledger's key is missing or cannot be read, so no signature can be checked.", "账本密钥缺失或无法读取，因此无法核对签名。"));
+                "The ledger's key is missing or cannot be read, so no signature can be checked.", "存证日志密钥缺失或无法读取，因此无法核对签名。"));
             return;
         }
         _audit = await LogAuditor.AuditAsync(_files, trusted, default, cancel).ConfigureAwait(false);
@@ -100,7 +100,7 @@ internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings fin
             if (_audit is null && size > 0)
             {
                 findings.Add(new CheckFinding(CheckKind.Checkpoint, "ledger/checkpoint",
-                    $"The checkpoint is missing, although the database has committed a log of {size} entries.", $"缺少检查点，而数据库已确认账本有 {size} 个条目。"));
+                    $"The checkpoint is missing, although the database has committed a log of {size} entries.", $"缺少检查点，而数据库已确认存证日志有 {size} 个条目。"));
             }
             return;
         }
@@ -108,7 +108,7 @@ internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings fin
         {
             findings.Add(new CheckFinding(CheckKind.LedgerEntry, "node.db log_state",
                 $"The database says that the log has {size} entries, which is not what the checkpoint of size {_audit.Size} was signed for.",
-                $"数据库记载账本有 {size} 个条目，与大小为 {_audit.Size} 的已签名检查点不符。"));
+                $"数据库记载存证日志有 {size} 个条目，与大小为 {_audit.Size} 的已签名检查点不符。"));
         }
     }
 
@@ -137,7 +137,7 @@ internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings fin
         Broken.Add(index);
         findings.Add(new CheckFinding(CheckKind.LedgerEntry, "node.db ledger_pending",
             kept is null ? $"The database has lost its copy of ledger entry {index}." : $"The database's copy of ledger entry {index} is not the entry in the log.",
-            kept is null ? $"数据库缺少账本条目 {index} 的副本。" : $"数据库中账本条目 {index} 的副本与账本中的条目不符。") { Index = index });
+            kept is null ? $"数据库缺少存证日志条目 {index} 的副本。" : $"数据库中存证日志条目 {index} 的副本与存证日志中的条目不符。") { Index = index });
     }
 
     /// <summary>Narrower tiles and bundles that the log has grown past: each must be the beginning of the wider one. Readers of older checkpoints use them.</summary>
@@ -183,7 +183,7 @@ internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings fin
         if (findings.Names(kind, place))
             return;
         var chinese = kind switch { CheckKind.Checkpoint => "检查点", CheckKind.EntryBundle => "条目包", _ => "哈希块" };
-        findings.Add(new CheckFinding(kind, place, $"{broken.File} {broken.Reason}", $"账本的{chinese} {broken.File} 与所签名的内容不符。") { Index = index });
+        findings.Add(new CheckFinding(kind, place, $"{broken.File} {broken.Reason}", $"存证日志的{chinese} {broken.File} 与所签名的内容不符。") { Index = index });
     }
 
     private async Task<(IReadOnlyList<ReadOnlyMemory<byte>>?, string)> BundleAsync(long bundle, int width, CancellationToken cancel)

@@ -42,6 +42,11 @@ public static class RecordCheck
         // The checkpoint is read before the database: every entry it covers is then in the snapshot.
         await log.AuditAsync(cancel).ConfigureAwait(false);
         long rows = 0, segments = 0, batches = 0;
+        if (!File.Exists(world.DatabasePath))
+        {
+            findings.Add(Unreadable("it is missing"));
+            return new RecordCheckReport(findings.List, findings.Found, log.Entries, 0, 0, 0);
+        }
         try
         {
             using var connection = OpenReadOnly(world);

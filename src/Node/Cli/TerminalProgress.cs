@@ -19,6 +19,29 @@ internal static class TerminalProgress
     public static Task CountAsync(string title, long? count, bool json, Func<Action<long>, Task> work) =>
         RunAsync(title, count, json, work, new PercentageColumn(), new ElapsedTimeColumn());
 
+    /// <summary>Runs the work with a bar for each stage it tells of; the function takes the stage's name, how much is done, and of how much.</summary>
+    public static async Task StagesAsync(bool json, Func<Action<string, long, long>, Task> work)
+    {
+        if (!Shown(json))
+        {
+            await work((_, _, _) => { }).ConfigureAwait(false);
+            return;
+        }
+        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
+        await console.Progress().Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn()).StartAsync(async progress =>
+        {
+            var stages = new System.Collections.Concurrent.ConcurrentDictionary<string, ProgressTask>(StringComparer.Ordinal);
+            await work((stage, done, total) =>
+            {
+                var task = stages.GetOrAdd(stage, name => progress.AddTask(Markup.Escape(name)));
+                task.MaxValue = Math.Max(1, total);
+                task.Value = total == 0 ? 1 : done;
+            }).ConfigureAwait(false);
+            foreach (var task in stages.Values)
+                task.StopTask();
+        }).ConfigureAwait(false);
+    }
+
     private static async Task RunAsync(string title, long? most, bool json, Func<Action<long>, Task> work, params ProgressColumn[] figures)
     {
         if (!Shown(json))

@@ -51,6 +51,26 @@ public sealed class WorldDirectory : IDisposable
         Path.Combine(data, "world.json") is var path && File.Exists(path) && JsonSerializer.Deserialize<WorldFile>(File.ReadAllBytes(path)) is { } found
             ? (found.Name, found.Kind) : null;
 
+    /// <summary>The world of a directory that a node was started on before, to look at and not to work on: no lock is taken, nothing is made. Null when there is none.</summary>
+    public static World? Look(string data)
+    {
+        var path = Path.Combine(Path.GetFullPath(data), "world.json");
+        if (!File.Exists(path))
+            return null;
+        WorldFile? found;
+        try
+        {
+            found = JsonSerializer.Deserialize<WorldFile>(File.ReadAllBytes(path));
+        }
+        catch (JsonException)
+        {
+            found = null;
+        }
+        return found is { Name: not null, LedgerOrigin: not null } && Enum.TryParse<WorldKind>(found.Kind, out var kind)
+            ? new World { Name = found.Name, Kind = kind, DataDirectory = Path.GetFullPath(data), LedgerOrigin = found.LedgerOrigin }
+            : throw new IOException($"{path} cannot be read.");
+    }
+
     private static World Identify(NodeOptions options, string root)
     {
         var path = Path.Combine(root, "world.json");

@@ -20,7 +20,8 @@ internal static class AdminCommand
             "admin places import streets.csv",
             "admin dataset create trees.json",
             "admin role give person:0192… steward city-data",
-            "admin key show > vkey")
+            "admin key show > vkey",
+            "admin check --data /srv/gongzhi --key vkey")
         {
             UnitVerbs.Create(call),
             PartyVerbs.Create(call),
@@ -31,6 +32,7 @@ internal static class AdminCommand
             ClientVerbs.Create(call),
             AccountVerbs.Create(call),
             KeyVerbs.Create(call),
+            CheckVerbs.Create(call),
         };
         command.Add(call.Json);
         command.Add(call.Url);
