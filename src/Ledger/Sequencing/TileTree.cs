@@ -28,9 +28,16 @@ internal sealed class TileTree
     /// <exception cref="LedgerCorruptException">State, tiles and published checkpoint do not agree.</exception>
     public static async Task<TileTree> ReopenAsync(NoteSigner signer, ITreeState state, ITileStore store, CancellationToken cancel)
     {
-        var step = await state.LoadAsync(cancel).ConfigureAwait(false);
-        var head = step?.After ?? TreeHead.Empty;
+        // The checkpoint first: another sequencer may publish at any moment, and only a state that is read later is sure to be as far on.
         var (published, note) = await ReadPublishedAsync(signer, store, cancel).ConfigureAwait(false);
+        var step = await state.LoadAsync(cancel).ConfigureAwait(false);
+        if (published is null && step is not null)
+        {
+            // The first checkpoint is published before the first step: if both came since, it is there now. In the same order again.
+            (published, note) = await ReadPublishedAsync(signer, store, cancel).ConfigureAwait(false);
+            step = await state.LoadAsync(cancel).ConfigureAwait(false);
+        }
+        var head = step?.After ?? TreeHead.Empty;
         if (published is null && step is not null) throw new LedgerCorruptException(TilePath.Checkpoint, "is missing.");
         if (published is not null && published.Size > head.Size)
             throw new LedgerCorruptException(TilePath.Checkpoint, $"is of size {published.Size}, ahead of the committed {head.Size}.");

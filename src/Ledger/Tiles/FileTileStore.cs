@@ -13,7 +13,7 @@ public class DirectoryTileSource : ITileSource
     public ValueTask<byte[]?> ReadAsync(string path, int bytesMax, CancellationToken cancel = default)
     {
         cancel.ThrowIfCancellationRequested();
-        return ValueTask.FromResult(DurableFile.ReadOrNull(FileOf(path), bytesMax));
+        return ValueTask.FromResult(DurableFiles.ReadOrNull(FileOf(path), bytesMax));
     }
 
     /// <summary>Only the log's own paths become files, so that nothing can be read or written beside it.</summary>
@@ -26,13 +26,19 @@ public class DirectoryTileSource : ITileSource
 public sealed class FileTileStore : DirectoryTileSource, ITileStore
 {
     private readonly string _temporary;
+    private readonly DurableFiles _files;
 
     /// <summary>Opens the directory, creating it when there is none.</summary>
-    public FileTileStore(string directory) : base(directory)
+    public FileTileStore(string directory) : this(directory, new DurableFiles())
     {
+    }
+
+    internal FileTileStore(string directory, DurableFiles files) : base(directory)
+    {
+        _files = files;
         _temporary = Path.Combine(Root, ".tmp");
-        DurableFile.CreateDirectory(Root);
-        DurableFile.Sweep(_temporary);
+        _files.CreateDirectory(Root);
+        DurableFiles.Sweep(_temporary);
     }
 
     /// <inheritdoc />
@@ -40,7 +46,7 @@ public sealed class FileTileStore : DirectoryTileSource, ITileStore
     {
         ArgumentNullException.ThrowIfNull(files);
         cancel.ThrowIfCancellationRequested();
-        DurableFile.Write(_temporary, [.. files.Select(file => (FileOf(file.Path), file.Content))]);
+        _files.Write(_temporary, [.. files.Select(file => (FileOf(file.Path), file.Content))]);
         return ValueTask.CompletedTask;
     }
 
@@ -49,6 +55,7 @@ public sealed class FileTileStore : DirectoryTileSource, ITileStore
     {
         cancel.ThrowIfCancellationRequested();
         var directory = FileOf(fullTilePath) + ".p";
+        _files.Forget(directory);
         if (Directory.Exists(directory)) Directory.Delete(directory, recursive: true);
         return ValueTask.CompletedTask;
     }

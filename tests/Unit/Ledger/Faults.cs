@@ -76,3 +76,64 @@ internal sealed class FaultyState(ITreeState inner, FaultPlan plan) : ITreeState
     public ValueTask<IReadOnlyDictionary<Guid, long>> FindAsync(IReadOnlyCollection<Guid> ids, CancellationToken cancel = default) =>
         plan.Hits() ? throw FaultPlan.Fault() : inner.FindAsync(ids, cancel);
 }
+
+/// <summary>Lets something happen before one of the I/O actions of whoever reads and writes through it.</summary>
+internal sealed class Meanwhile(int at, Func<Task> happens)
+{
+    private int _actions;
+
+    public bool Happened { get; private set; }
+
+    public ITileStore Over(ITileStore store) => new Store(this, store);
+
+    public ITreeState Over(ITreeState state) => new State(this, state);
+
+    private async Task PassAsync()
+    {
+        if (_actions++ != at) return;
+        Happened = true;
+        await happens();
+    }
+
+    private sealed class Store(Meanwhile meanwhile, ITileStore inner) : ITileStore
+    {
+        public async ValueTask<byte[]?> ReadAsync(string path, int bytesMax, CancellationToken cancel = default)
+        {
+            await meanwhile.PassAsync();
+            return await inner.ReadAsync(path, bytesMax, cancel);
+        }
+
+        public async ValueTask WriteAsync(IReadOnlyList<TileFile> files, CancellationToken cancel = default)
+        {
+            await meanwhile.PassAsync();
+            await inner.WriteAsync(files, cancel);
+        }
+
+        public async ValueTask DeletePartialsAsync(string fullTilePath, CancellationToken cancel = default)
+        {
+            await meanwhile.PassAsync();
+            await inner.DeletePartialsAsync(fullTilePath, cancel);
+        }
+    }
+
+    private sealed class State(Meanwhile meanwhile, ITreeState inner) : ITreeState
+    {
+        public async ValueTask<TreeStep?> LoadAsync(CancellationToken cancel = default)
+        {
+            await meanwhile.PassAsync();
+            return await inner.LoadAsync(cancel);
+        }
+
+        public async ValueTask<bool> TryAdvanceAsync(TreeStep step, CancellationToken cancel = default)
+        {
+            await meanwhile.PassAsync();
+            return await inner.TryAdvanceAsync(step, cancel);
+        }
+
+        public async ValueTask<IReadOnlyDictionary<Guid, long>> FindAsync(IReadOnlyCollection<Guid> ids, CancellationToken cancel = default)
+        {
+            await meanwhile.PassAsync();
+            return await inner.FindAsync(ids, cancel);
+        }
+    }
+}

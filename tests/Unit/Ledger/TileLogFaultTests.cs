@@ -72,6 +72,58 @@ public sealed class TileLogFaultTests
         Assert.True((await LogAuditor.AuditAsync(fixture.Store, fixture.Signer.Verifier, cancel: None)).Ok);
     }
 
+    /// <summary>While one sequencer opens the log, or takes a step, another goes on between any two of its I/O actions.</summary>
+    [Theory]
+    [InlineData(0, new[] { 5 })]
+    [InlineData(10, new[] { 5 })]
+    [InlineData(250, new[] { 300, 1, 260 })]
+    public async Task Another_sequencer_goes_on_between_any_two_actions(int before, int[] meanwhile)
+    {
+        var happened = true;
+        var at = 0;
+        for (; happened; at++)
+        {
+            using var fixture = new LogFixture();
+            using var state = fixture.State();
+            TileLog? other = null;
+            if (before > 0)
+            {
+                other = await TileLog.OpenAsync(fixture.Signer, state, fixture.Store, cancel: None);
+                await other.AppendAsync(LogFixture.Entries(0, before), None);
+            }
+            var between = new Meanwhile(at, async () =>
+            {
+                other ??= await TileLog.OpenAsync(fixture.Signer, state, fixture.Store, cancel: None);
+                var from = before;
+                foreach (var count in meanwhile)
+                {
+                    await other.AppendAsync(LogFixture.Entries(from, count), None);
+                    from += count;
+                }
+            });
+            await using var one = await TileLog.OpenAsync(fixture.Signer, between.Over(state), between.Over(fixture.Store), cancel: None);
+            for (var attempt = 0; ; attempt++)
+            {
+                try
+                {
+                    await one.AppendAsync(LogFixture.Entries(5_000, 3), None);
+                    break;
+                }
+                catch (LedgerStepException) when (attempt < 3)
+                {
+                    // The other swept a temporary file, or had gone on; the same ids again.
+                }
+            }
+            happened = between.Happened;
+            if (other is not null) await other.DisposeAsync();
+            await using var after = await TileLog.OpenAsync(fixture.Signer, state, fixture.Store, cancel: None);
+            Assert.Equal(before + 3 + (happened ? meanwhile.Sum() : 0), after.Head.Size);
+            var audit = await LogAuditor.AuditAsync(fixture.Store, fixture.Signer.Verifier, cancel: None);
+            Assert.True(audit.Ok, audit.Break?.ToString());
+        }
+        Assert.True(at > 5, $"only {at} actions were seen");
+    }
+
     /// <summary>Appends the script, retrying under the same ids whatever fails; true when the planned fault was reached.</summary>
     private static async Task<bool> RunAsync(int[] script, FaultPlan plan, bool crash)
     {

@@ -137,34 +137,86 @@ public sealed class TileLogTests
     public async Task Ids_written_before_a_step_that_never_was_are_not_believed()
     {
         using var fixture = new LogFixture();
+        var step = Path.Combine(fixture.StateDirectory, "tree");
+        byte[] before;
         using (var state = fixture.State())
         {
             await using var log = await TileLog.OpenAsync(fixture.Signer, state, fixture.Store, cancel: None);
-            await log.AppendAsync(LogFixture.Entries(0, 3), None);
+            await log.AppendAsync(LogFixture.Entries(0, 4_090), None);
+            before = File.ReadAllBytes(step);
         }
-        // A crash between the ids and the step: the id of an entry that is not in the log, past its end.
-        await File.AppendAllBytesAsync(Path.Combine(fixture.StateDirectory, "ids"), LogFixture.Entry(7).Id.ToByteArray(bigEndian: true), None);
+        using var copy = new LogFixture();
+        CopyAll(fixture.LogDirectory, copy.LogDirectory);
+        using (var state = fixture.State())
+        {
+            await using var log = await TileLog.OpenAsync(fixture.Signer, state, fixture.Store, cancel: None);
+            await log.AppendAsync(LogFixture.Entries(4_090, 20), None);
+        }
+        // A crash between the block of ids and the step that fills it: the ids of entries that are not in the log.
+        CopyAll(fixture.StateDirectory, copy.StateDirectory);
+        File.WriteAllBytes(Path.Combine(copy.StateDirectory, "tree"), before);
+        Assert.Single(Directory.GetFiles(Path.Combine(copy.StateDirectory, "ids")));
+        using (var reopened = copy.State())
+        {
+            await using var again = await TileLog.OpenAsync(copy.Signer, reopened, copy.Store, cancel: None);
+            Assert.Equal([new AppendResult(4_090, false), new AppendResult(1, true)], await again.AppendAsync([LogFixture.Entry(9_000), LogFixture.Entry(1)], None));
+            await again.AppendAsync(LogFixture.Entries(5_000, 5), None);
+        }
+        using var last = copy.State();
+        await using var found = await TileLog.OpenAsync(copy.Signer, last, copy.Store, cancel: None);
+        Assert.Equal([new AppendResult(4_095, true), new AppendResult(4_096, false), new AppendResult(0, true)],
+            await found.AppendAsync([LogFixture.Entry(5_004), LogFixture.Entry(4_095), LogFixture.Entry(0)], None));
+    }
+
+    [Fact]
+    public async Task The_window_of_ids_is_found_again_over_many_blocks()
+    {
+        using var fixture = new LogFixture();
+        const int Count = 70_000;
+        using (var state = fixture.State())
+        {
+            await using var log = await TileLog.OpenAsync(fixture.Signer, state, fixture.Store, cancel: None);
+            for (var from = 0; from < Count; from += 7_000) await log.AppendAsync(LogFixture.Entries(from, 7_000), None);
+        }
         using var reopened = fixture.State();
-        await using var again = await TileLog.OpenAsync(fixture.Signer, reopened, fixture.Store, cancel: None);
-        Assert.Equal([new AppendResult(3, false), new AppendResult(1, true)], await again.AppendAsync([LogFixture.Entry(7), LogFixture.Entry(1)], None));
+        int[] wanted = [Count - TileLogOptions.IdWindow, 20_000, 49_151, 49_152, 65_536, Count - 1];
+        var there = await reopened.FindAsync([.. wanted.Select(i => LogFixture.Entry(i).Id), LogFixture.Entry(Count).Id], None);
+        Assert.Equal(wanted.Select(i => (long)i), wanted.Select(i => there[LogFixture.Entry(i).Id]));
+        Assert.Equal(wanted.Length, there.Count);
     }
 
     [Theory]
-    [InlineData("tree")]
-    [InlineData("ids")]
-    public async Task A_damaged_state_file_is_named(string name)
+    [InlineData("tree", 0)]
+    [InlineData("tree", -1)]
+    [InlineData("ids/0000000000", 0)]
+    [InlineData("ids/0000000000", -1)]
+    [InlineData("ids/0000000001", 0)]
+    [InlineData("ids/0000000001", int.MinValue)]
+    public async Task A_damaged_state_file_is_named(string name, int change)
     {
         using var fixture = new LogFixture();
         using (var state = fixture.State())
         {
             await using var log = await TileLog.OpenAsync(fixture.Signer, state, fixture.Store, cancel: None);
-            await log.AppendAsync(LogFixture.Entries(0, 3), None);
+            await log.AppendAsync(LogFixture.Entries(0, 5_000), None);
+            await log.AppendAsync(LogFixture.Entries(5_000, 4_000), None);
         }
         var file = Path.Combine(fixture.StateDirectory, name);
-        File.WriteAllBytes(file, File.ReadAllBytes(file)[..^1]);
+        var bytes = File.ReadAllBytes(file);
+        // A changed bit keeps the length.
+        if (change == 0) bytes[bytes.Length / 2] ^= 1;
+        if (change == int.MinValue) File.Delete(file);
+        else File.WriteAllBytes(file, bytes[..^-Math.Min(0, change)]);
         using var damaged = fixture.State();
         var broken = await Assert.ThrowsAsync<LedgerCorruptException>(() => TileLog.OpenAsync(fixture.Signer, damaged, fixture.Store, cancel: None));
         Assert.Equal("state/" + name, broken.File);
+    }
+
+    internal static void CopyAll(string from, string to)
+    {
+        Directory.CreateDirectory(to);
+        foreach (var directory in Directory.GetDirectories(from, "*", SearchOption.AllDirectories)) Directory.CreateDirectory(Path.Combine(to, Path.GetRelativePath(from, directory)));
+        foreach (var file in Directory.GetFiles(from, "*", SearchOption.AllDirectories)) File.Copy(file, Path.Combine(to, Path.GetRelativePath(from, file)), overwrite: true);
     }
 
     [Fact]

@@ -1,14 +1,25 @@
+using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
 namespace Gongzhi.Ledger;
 
+/// <summary>One action on the disk: <c>create directory</c>, <c>write</c>, <c>fsync</c>, <c>rename</c> or <c>fsync directory</c>.</summary>
+/// <param name="Kind">Which.</param>
+/// <param name="Path">Of a rename, the name it gives.</param>
+/// <param name="From">Of a rename, the name it takes away.</param>
+internal readonly record struct DiskAction(string Kind, string Path, string? From = null);
+
 /// <summary>Files that survive a power cut: temporary name → fsync → rename → fsync of the directory.</summary>
-internal static partial class DurableFile
+/// <param name="interposed">Stands before each action, for tests that make one fail; any thread.</param>
+internal sealed partial class DurableFiles(Action<DiskAction, Action>? interposed = null)
 {
     /// <summary>Bounds the open files.</summary>
     private const int FlushedTogetherMax = 64;
     private const int FlushThreads = 8;
+
+    // Directories whose own names are known to be durable. One that merely exists may be left from a flush that failed.
+    private readonly ConcurrentDictionary<string, bool> _durable = new(StringComparer.Ordinal);
 
     /// <summary>
     /// Writes all files; the renames start only once every content is on disk. Not atomic across files. Temporary names are unique,
@@ -16,7 +27,7 @@ internal static partial class DurableFile
     /// </summary>
     /// <param name="temporary">A directory on the same file system; see <see cref="Sweep"/>.</param>
     /// <param name="files">Absolute paths and whole contents.</param>
-    public static void Write(string temporary, IReadOnlyList<(string Path, ReadOnlyMemory<byte> Content)> files)
+    public void Write(string temporary, IReadOnlyList<(string Path, ReadOnlyMemory<byte> Content)> files)
     {
         CreateDirectory(temporary);
         var names = new string?[files.Count];
@@ -32,9 +43,10 @@ internal static partial class DurableFile
                         CreateDirectory(Path.GetDirectoryName(files[i].Path)!);
                         var name = names[i] = Path.Combine(temporary, Convert.ToHexStringLower(System.Security.Cryptography.RandomNumberGenerator.GetBytes(12)));
                         handles.Add(File.OpenHandle(name, FileMode.CreateNew, FileAccess.Write));
-                        RandomAccess.Write(handles[^1], files[i].Content.Span, 0);
+                        var (handle, content) = (handles[^1], files[i].Content);
+                        Do(new("write", name), () => RandomAccess.Write(handle, content.Span, 0));
                     }
-                    Flush(handles);
+                    Flush(handles, names[from..]);
                 }
                 finally
                 {
@@ -44,7 +56,8 @@ internal static partial class DurableFile
             var directories = new HashSet<string>(StringComparer.Ordinal);
             for (var i = 0; i < files.Count; i++)
             {
-                File.Move(names[i]!, files[i].Path, overwrite: true);
+                var (name, path) = (names[i]!, files[i].Path);
+                Do(new("rename", path, name), () => File.Move(name, path, overwrite: true));
                 names[i] = null;
                 directories.Add(Path.GetDirectoryName(files[i].Path)!);
             }
@@ -62,7 +75,7 @@ internal static partial class DurableFile
     /// Every file, several at once: a journalling file system answers flushes that wait together with one commit, where one after another each
     /// waits for its own. Threads of their own, since a flush blocks its thread and the pool would be slow to add others.
     /// </summary>
-    private static void Flush(List<SafeFileHandle> handles)
+    private void Flush(List<SafeFileHandle> handles, string?[] names)
     {
         var next = -1;
         var others = new Task[Math.Min(FlushThreads, handles.Count) - 1];
@@ -80,7 +93,11 @@ internal static partial class DurableFile
 
         void Some()
         {
-            for (int i; (i = Interlocked.Increment(ref next)) < handles.Count;) RandomAccess.FlushToDisk(handles[i]);
+            for (int i; (i = Interlocked.Increment(ref next)) < handles.Count;)
+            {
+                var handle = handles[i];
+                Do(new("fsync", names[i]!), () => RandomAccess.FlushToDisk(handle));
+            }
         }
     }
 
@@ -94,27 +111,52 @@ internal static partial class DurableFile
         foreach (var file in Directory.EnumerateFiles(temporary)) File.Delete(file);
     }
 
-    /// <summary>Creates a directory and its missing ancestors, each made durable in its parent.</summary>
-    public static void CreateDirectory(string directory)
+    /// <summary>
+    /// Creates a directory and its missing ancestors, each made durable in its parent. One that is there already may be what a failed flush
+    /// left, so its parent is flushed the first time all the same.
+    /// </summary>
+    public void CreateDirectory(string directory)
     {
-        if (Directory.Exists(directory)) return;
+        var exists = Directory.Exists(directory);
+        if (exists && _durable.ContainsKey(directory)) return;
         var parent = Path.GetDirectoryName(directory);
-        if (!string.IsNullOrEmpty(parent)) CreateDirectory(parent);
-        Directory.CreateDirectory(directory);
-        if (!string.IsNullOrEmpty(parent)) FlushDirectory(parent);
+        if (!exists)
+        {
+            if (!string.IsNullOrEmpty(parent)) CreateDirectory(parent);
+            Do(new("create directory", directory), () => Directory.CreateDirectory(directory));
+        }
+        if (!string.IsNullOrEmpty(parent)) FlushDirectory(parent, needed: !exists);
+        _durable[directory] = true;
     }
+
+    /// <summary>The directory is about to be removed.</summary>
+    public void Forget(string directory) => _durable.TryRemove(directory, out _);
 
     /// <summary>
     /// Makes renames in a directory durable. .NET cannot open a directory, hence libc; Windows keeps its metadata journal in
     /// order by itself and has no such call.
     /// </summary>
-    public static void FlushDirectory(string directory)
+    /// <param name="directory">It exists.</param>
+    /// <param name="needed">False: one that may not be opened is left alone, as it is not ours and was not changed by us.</param>
+    public void FlushDirectory(string directory, bool needed = true) => Do(new("fsync directory", directory), () =>
     {
+        const int PermissionDenied = 13;
         if (OperatingSystem.IsWindows()) return;
         var descriptor = Open(directory, 0);
-        if (descriptor < 0) throw new IOException($"Cannot open {directory} to flush it (errno {Marshal.GetLastPInvokeError()}).");
+        if (descriptor < 0)
+        {
+            var error = Marshal.GetLastPInvokeError();
+            if (error == PermissionDenied && !needed) return;
+            throw new IOException($"Cannot open {directory} to flush it (errno {error}).");
+        }
         using var handle = new SafeFileHandle(descriptor, ownsHandle: true);
         if (FSync(descriptor) != 0) throw new IOException($"Cannot flush {directory} (errno {Marshal.GetLastPInvokeError()}).");
+    });
+
+    private void Do(DiskAction action, Action act)
+    {
+        if (interposed is null) act();
+        else interposed(action, act);
     }
 
     /// <summary>The file's bytes, or null when it does not exist.</summary>
