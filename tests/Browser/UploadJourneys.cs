@@ -4,6 +4,7 @@ using System.Text.Json;
 using Gongzhi.Core.Records;
 using Gongzhi.Tests.Browser.Pages;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Playwright;
 
 namespace Gongzhi.Tests.Browser;
 
@@ -35,6 +36,36 @@ public sealed class UploadJourneys(Site site) : BrowserTest(site)
         var (_, list) = await page.DownloadAsync(page.RejectsFile);
         Assert.Contains("2,pm25,type,", list, StringComparison.Ordinal);
         await EveryPageTests.AssertAccessibleAsync(visit, "upload-partial");
+    }
+
+    [Theory, MemberData(nameof(Views), MemberType = typeof(BrowserTest))]
+    public async Task A_long_upload_is_shown_and_can_be_stopped(string language, int width)
+    {
+        var visit = await VisitAsync(language, width, "contributor");
+        await visit.GoAsync("/upload");
+        var page = new UploadPage(visit.Page);
+        var line = await visit.Context.NewCDPSessionAsync(visit.Page);
+        await line.SendAsync("Network.enable");
+        await ThrottleAsync(100_000);
+        var rows = Header + string.Concat(Enumerable.Range(0, 20_000).Select(_ => Row(pm25: "much")));
+        await page.SendAsync("air-quality", "long.csv", rows, wait: false);
+        await page.Stop.WaitForAsync();
+        await Assertions.Expect(page.Live.Locator("progress")).Not.ToHaveJSPropertyAsync("value", 0);
+        Assert.Equal(language == "en" ? "Sending the file…" : "正在发送文件……", await page.LiveState.InnerTextAsync());
+        await PictureAsync(visit, "upload-live", language, width);
+        await EveryPageTests.AssertAccessibleAsync(visit, "upload-live");
+        await visit.AssertFitsAsync();
+        await page.Stop.ClickAsync();
+        await Assertions.Expect(page.LiveState).ToContainTextAsync(language == "en" ? "Stopped" : "已停止");
+        await ThrottleAsync(-1);
+        // The same page sends again.
+        await page.SendAsync("air-quality", "long.csv", rows);
+        Assert.Equal(["20,000", "0", "20,000", "0"], await page.FiguresAsync());
+
+        Task ThrottleAsync(int bytesPerSecond) => line.SendAsync("Network.emulateNetworkConditions", new Dictionary<string, object>
+        {
+            ["offline"] = false, ["latency"] = 0, ["downloadThroughput"] = -1, ["uploadThroughput"] = bytesPerSecond,
+        });
     }
 
     [Fact]

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text;
+using System.Text.Json;
 using System.Text.RegularExpressions;
 
 namespace Gongzhi.Tests.Http;
@@ -164,6 +165,41 @@ public sealed partial class PageTests
         Assert.Equal(HttpStatusCode.BadRequest, unsigned.StatusCode);
         using var program = node.NewClient();
         Assert.Contains("\"records\":3", await program.GetStringAsync("/api/v1/datasets/bus"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_is_found_in_a_file_is_told_while_it_is_checked()
+    {
+        await using var node = await TestNode.StartAsync();
+        await FillAsync(node);
+        using var client = await SignedInAsync(node, "li", "contributor");
+        var upload = Guid.NewGuid();
+        using var watching = await client.GetAsync($"/upload/live/{upload}", HttpCompletionOption.ResponseHeadersRead);
+        Assert.Equal("text/event-stream", watching.Content.Headers.ContentType?.MediaType);
+        using var reader = new StreamReader(await watching.Content.ReadAsStreamAsync());
+        Assert.Equal((0, 0, false), Told((await reader.ReadLineAsync())!));
+        using (var twice = await client.GetAsync($"/upload/live/{upload}"))
+            Assert.Equal(HttpStatusCode.TooManyRequests, twice.StatusCode);
+
+        var file = "line,delay\n" + string.Concat(Enumerable.Range(0, 60_000).Select(i => i % 20_000 == 7 ? "L9,soon\n" : $"L9,{i}\n"));
+        using var sent = await SubmitAsync(client, "/upload", $"/upload?live={upload}", ("dataset", "bus"), ("mode", "partial"), ("file", file));
+        Assert.Equal(HttpStatusCode.OK, sent.StatusCode);
+        var last = "";
+        while (await reader.ReadLineAsync() is { } line)
+            last = line.StartsWith("data:", StringComparison.Ordinal) ? line : last;
+        Assert.Equal((60_000, 3, true), Told(last));
+        Assert.Contains("Row 8, delay:", last, StringComparison.Ordinal);
+
+        // Nobody else is told, and it is not for readers.
+        using var other = await SignedInAsync(node, "wang", "reader");
+        using var refused = await other.GetAsync($"/upload/live/{upload}");
+        Assert.Equal(HttpStatusCode.Forbidden, refused.StatusCode);
+
+        static (int, int, bool) Told(string line)
+        {
+            using var json = JsonDocument.Parse(line["data:".Length..]);
+            return (json.RootElement.GetProperty("rows").GetInt32(), json.RootElement.GetProperty("faults").GetInt32(), json.RootElement.GetProperty("done").GetBoolean());
+        }
     }
 
     [Fact]

@@ -32,11 +32,24 @@ public sealed record Contribution
     /// <summary>How it came, for the record: <c>http text/csv</c>.</summary>
     public required string Origin { get; init; }
 
+    /// <summary>Told after each run of rows what has been found so far, in order, from one thread at a time.</summary>
+    public IProgress<IntakeProgress>? Progress { get; init; }
+
     /// <summary>
     /// Why the contributor may not supersede records that came with a batch, or null when he may; asked once for each such batch. Without it no
     /// record can be superseded.
     /// </summary>
     public Func<Batch, Problem?>? MaySupersede { get; init; }
+}
+
+/// <summary>What has been found in a contribution that is still being read.</summary>
+/// <param name="Rows">Rows read and checked.</param>
+/// <param name="Rejected">Of these.</param>
+/// <param name="Faults">Errors found; one row may have several.</param>
+/// <param name="First">The first of them, at most <see cref="FirstMax"/>; a copy of its own.</param>
+public sealed record IntakeProgress(long Rows, long Rejected, long Faults, IReadOnlyList<RowError> First)
+{
+    public const int FirstMax = 10;
 }
 
 /// <summary>What the contributor gets at once.</summary>
@@ -317,6 +330,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             _rowsRead += chunk.Chunk.Rows;
             _rejectedRows += chunk.Chunk.Rows - chunk.Rows.Rows;
             _errors.AddRange(chunk.Errors.Take(ErrorsListedMax - _errors.Count));
+            contribution.Progress?.Report(new(_rowsRead, _rejectedRows, _errorCount, [.. _errors.Take(IntakeProgress.FirstMax)]));
             if (chunk.Errors.Count == 0)
                 return;
             if (contribution.Mode == IntakeMode.All)

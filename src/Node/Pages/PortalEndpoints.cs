@@ -30,6 +30,7 @@ internal static class PortalEndpoints
         services.AddSingleton(new NavEntry(800, "/ledger", () => PageText.Of("Nav.Ledger")));
         // The interface for programs is in the footer: few who come here are looking for it.
         services.AddSingleton<ReceivedBatches>();
+        services.AddSingleton<LiveUploads>();
     }
 
     public static void MapPortal(this WebApplication app, NodeOptions options)

@@ -35,6 +35,7 @@ internal static class WorkPages
             Portal.Page<UploadView>(http, Shown.Ready(Form(catalog, callers.Required, policy, clock.GetUtcNow(), options, dataset, partial: false)))).WithName("page-upload").RequireCaller(Roles.Contributor, Roles.Steward);
         pages.MapPost("/upload", UploadAsync).WithName("page-upload-form").RequireCaller(Roles.Contributor, Roles.Steward)
             .AcceptsUpload(new UploadLimits(options.UploadBytesMax)).AcceptsBody(MaxOf(options) + FormOverhead).AddEndpointFilter(PageForms.RequireToken);
+        pages.MapLiveUploads();
     }
 
     /// <summary>Whether the caller may send in data at all; which datasets, the policy decides.</summary>
@@ -76,10 +77,25 @@ internal static class WorkPages
     }
 
     private static async Task<IResult> UploadAsync(
-        HttpContext http, Catalog catalog, CallerAccessor callers, PolicyEngine policy, IntakeService intake, World world, NodeOptions options, RecordStore records,
-        Sequencer sequencer, TimeProvider clock, CancellationToken cancel)
+        HttpContext http, Guid? live, Catalog catalog, CallerAccessor callers, PolicyEngine policy, IntakeService intake, World world, NodeOptions options, RecordStore records,
+        Sequencer sequencer, LiveUploads uploads, TimeProvider clock, CancellationToken cancel)
     {
         var caller = callers.Required;
+        var watched = live is { } upload ? uploads.Find(caller.Party, upload) : null;
+        try
+        {
+            return await ReceiveAsync(http, caller, watched, catalog, policy, intake, world, options, records, sequencer, clock, cancel).ConfigureAwait(false);
+        }
+        finally
+        {
+            watched?.Finish();
+        }
+    }
+
+    private static async Task<IResult> ReceiveAsync(
+        HttpContext http, Caller caller, LiveUploads.Watched? watched, Catalog catalog, PolicyEngine policy, IntakeService intake, World world, NodeOptions options,
+        RecordStore records, Sequencer sequencer, TimeProvider clock, CancellationToken cancel)
+    {
         var form = await http.Request.ReadFormAsync(cancel).ConfigureAwait(false);
         var partial = form["mode"] == "partial";
         var model = Form(catalog, caller, policy, clock.GetUtcNow(), options, form["dataset"], partial);
@@ -90,7 +106,8 @@ internal static class WorkPages
         if (file.Length > MaxOf(options))
             return Wrong(http, model, "file", PageText.Of("Upload.TooLarge", MaxOf(options) >> 20));
 
-        var sent = await SendAsync(file, dataset, caller, partial, intake, world, cancel).ConfigureAwait(false);
+        watched?.Say(e => new(e.Field is null ? PageText.Of("Upload.Row", e.Row) : PageText.Of("Upload.RowField", e.Row, e.Field), Sentence(e, dataset)));
+        var sent = await SendAsync(file, dataset, caller, partial, watched, intake, world, cancel).ConfigureAwait(false);
         var name = file.FileName.Length <= 200 ? file.FileName : file.FileName[..200];
         var title = PageText.Pick(dataset.Title, dataset.Id);
         if (!sent.Ok)
@@ -133,7 +150,7 @@ internal static class WorkPages
     }
 
     private static async Task<Result<IntakeReceipt>> SendAsync(
-        IFormFile file, Dataset dataset, Caller caller, bool partial, IntakeService intake, World world, CancellationToken cancel)
+        IFormFile file, Dataset dataset, Caller caller, bool partial, LiveUploads.Watched? watched, IntakeService intake, World world, CancellationToken cancel)
     {
         // The same file sent twice (an impatient second tap, a reload) answers the first receipt.
         byte[] digest;
@@ -161,6 +178,7 @@ internal static class WorkPages
                 Mode = partial ? IntakeMode.Partial : IntakeMode.All,
                 IdempotencyKey = $"page:{dataset.Id}:{(partial ? "partial" : "all")}:{Convert.ToHexStringLower(digest)[..40]}",
                 Origin = "page",
+                Progress = watched,
             }, cancel).ConfigureAwait(false);
         }
     }

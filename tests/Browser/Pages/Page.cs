@@ -79,15 +79,23 @@ internal sealed class UploadPage(IPage page) : SitePage(page)
     public ILocator FieldErrors => Page.Locator("main .gz-errors a");
 
     /// <summary>Count of rows under a heading of the report.</summary>
-    public async Task<string[]> FiguresAsync() => [.. (await Page.Locator("main .gz-figures dd").AllInnerTextsAsync()).Select(t => t.Trim())];
+    public async Task<string[]> FiguresAsync() => [.. (await Page.Locator("main dl.gz-figures.gz-card dd").AllInnerTextsAsync()).Select(t => t.Trim())];
 
-    public async Task SendAsync(string dataset, string name, string text, bool partial = false)
+    public async Task SendAsync(string dataset, string name, string text, bool partial = false, bool wait = true)
     {
         await Page.SelectOptionAsync("select[name=dataset]", dataset);
         await Page.SetInputFilesAsync("input[name=file]", new FilePayload { Name = name, MimeType = "text/csv", Buffer = System.Text.Encoding.UTF8.GetBytes(text) });
         await Page.CheckAsync($"input[name=mode][value={(partial ? "partial" : "all")}]");
+        // With scripts the answer takes the place of the page's main part, without them it is a page of its own.
+        await Page.EvaluateAsync("document.querySelector('main').dataset.sent = ''");
         await Page.ClickAsync("main form button[type=submit]");
+        if (wait)
+            await Page.Locator("main:not([data-sent])").WaitForAsync();
     }
+
+    public ILocator Live => Page.Locator("[data-live]");
+    public ILocator LiveState => Live.Locator("[data-state]");
+    public ILocator Stop => Live.Locator("[data-stop]");
 }
 
 internal sealed class LedgerPage(IPage page) : SitePage(page)
