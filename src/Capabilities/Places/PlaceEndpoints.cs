@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Intake.Formats;
@@ -14,9 +15,10 @@ internal static class PlaceEndpoints
 
     public static void MapPlaceRoutes(this IEndpointRouteBuilder app)
     {
-        app.MapGet("/api/v1/places", List).WithName("listPlaces").AllowAnonymous();
-        app.MapGet("/api/v1/places/{code}", Get).WithName("getPlace").AllowAnonymous();
-        app.MapPost("/api/v1/places", ImportAsync).WithName("importPlaces").RequireCaller(Roles.SystemAdministrator, Roles.Steward).AcceptsBody(ImportBytesMax).DisableAntiforgery();
+        app.MapGet("/api/v1/places", List).WithName("listPlaces").AllowAnonymous().Produces<PlaceList>().ProducesProblem(400);
+        app.MapGet("/api/v1/places/{code}", Get).WithName("getPlace").AllowAnonymous().Produces<ShownPlace>().ProducesProblem(404);
+        app.MapPost("/api/v1/places", ImportAsync).WithName("importPlaces").RequireCaller(Roles.SystemAdministrator, Roles.Steward).AcceptsBody(ImportBytesMax)
+            .TakesBody(typeof(string), "text/csv").Produces<PlacesImported>().ProducesProblem(422).DisableAntiforgery();
     }
 
     private static IResult List(TerritoryStore territory, string? search, string? within, string? parent, int? limit)
@@ -34,15 +36,15 @@ internal static class PlaceEndpoints
         {
             return search.Length > 100
                 ? Problem.BadRequest("request.search", "A search has at most 100 characters.").ToResult()
-                : Results.Json(new { places = index.Search(search, most, scope).Select(hit => Shown(hit.Place, index)) });
+                : Results.Json(new PlaceList([.. index.Search(search, most, scope).Select(hit => Shown(hit.Place, index))]));
         }
         if (parent is not null)
         {
             return PlaceCode.TryParse(parent, out var code)
-                ? Results.Json(new { places = index.Children(code).Take(most).Select(p => Shown(p, index)) })
+                ? Results.Json(new PlaceList([.. index.Children(code).Take(most).Select(p => Shown(p, index))]))
                 : BadCode.ToResult();
         }
-        return Results.Json(new { places = index.Places.Where(p => scope is null || scope.Contains(p.Code)).Take(most).Select(p => Shown(p, index)), total = index.Places.Count });
+        return Results.Json(new PlaceList([.. index.Places.Where(p => scope is null || scope.Contains(p.Code)).Take(most).Select(p => Shown(p, index))], index.Places.Count));
     }
 
     private static IResult Get(string code, TerritoryStore territory) =>
@@ -76,23 +78,29 @@ internal static class PlaceEndpoints
             }).ToResult();
         }
         var total = await territory.ImportAsync(import.Places, callers.Required.Party, cancel).ConfigureAwait(false);
-        return Results.Json(new { imported = import.Places.Count, total });
+        return Results.Json(new PlacesImported(import.Places.Count, total));
     }
 
     private static readonly Problem BadCode = Problem.BadRequest("place.code", "This is not a division code.");
 
-    private static object Shown(Place place, TerritoryIndex index) => new
-    {
-        code = place.Code.ToString(),
-        display = place.Code.Display12,
-        name = place.Name,
-        nameEn = place.NameEn,
-        level = place.Level.ToString().ToLowerInvariant(),
-        parent = index.ParentOf(place.Code) is { IsNone: false } parent ? parent.ToString() : null,
-        path = index.Path(place.Code).Where(p => !p.IsPseudo).Select(p => p.Name),
-        validFrom = place.ValidFrom,
-        validTo = place.ValidTo,
-        successors = place.Successors.Count == 0 ? null : place.Successors.Select(s => s.ToString()),
-        centre = place.Centre is { } c ? new { lon = c.Lon, lat = c.Lat } : null,
-    };
+    private static ShownPlace Shown(Place place, TerritoryIndex index) => new(
+        place.Code.ToString(), place.Code.Display12, place.Name, place.NameEn, place.Level.ToString().ToLowerInvariant(),
+        index.ParentOf(place.Code) is { IsNone: false } parent ? parent.ToString() : null,
+        [.. index.Path(place.Code).Where(p => !p.IsPseudo).Select(p => p.Name)],
+        place.ValidFrom, place.ValidTo, place.Successors.Count == 0 ? null : [.. place.Successors.Select(s => s.ToString())],
+        place.Centre is { } c ? new Centre(c.Lon, c.Lat) : null);
+
+    /// <param name="Total">Of the whole territory; absent where the list answers a search or names a parent.</param>
+    internal sealed record PlaceList(
+        IReadOnlyList<ShownPlace> Places, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] int? Total = null);
+
+    /// <param name="Display">The code with 12 digits.</param>
+    /// <param name="Path">Names from the top down to this one.</param>
+    internal sealed record ShownPlace(
+        string Code, string Display, string Name, string? NameEn, string Level, string? Parent, IReadOnlyList<string> Path, DateOnly? ValidFrom, DateOnly? ValidTo,
+        IReadOnlyList<string>? Successors, Centre? Centre);
+
+    internal sealed record Centre(double Lon, double Lat);
+
+    internal sealed record PlacesImported(int Imported, int Total);
 }

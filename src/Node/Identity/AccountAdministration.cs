@@ -17,7 +17,7 @@ internal static class AccountAdministration
 
     public static void MapAccountAdministration(this IEndpointRouteBuilder app)
     {
-        app.MapGet("/api/v1/accounts", ListAsync).WithName("listAccounts").RequireCaller([.. Separation.Three]);
+        app.MapGet("/api/v1/accounts", ListAsync).WithName("listAccounts").RequireCaller([.. Separation.Three]).Produces<AccountList>();
         app.MapPost("/api/v1/accounts", CreateAsync).WithName("createAccount").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax)
             .Produces<Invitation>(201).ProducesProblem(409).ProducesProblem(422);
         app.MapPost("/api/v1/accounts/{name}/invitation", InviteAsync).WithName("inviteAccount").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax)
@@ -28,15 +28,9 @@ internal static class AccountAdministration
     {
         var now = clock.GetUtcNow();
         var all = await users.Users.AsNoTracking().OrderBy(a => a.NormalizedUserName).ToListAsync(cancel).ConfigureAwait(false);
-        return Results.Json(new
-        {
-            accounts = all.Select(a => new
-            {
-                name = a.UserName, party = a.PartyId, parties.Party(a.PartyId)?.DisplayName, disabled = !parties.Acts(a.PartyId), hasPassword = a.PasswordHash is not null,
-                twoFactor = a.TwoFactorEnabled, lockedUntil = a.LockoutEnd > now ? a.LockoutEnd : null,
-                roles = parties.Holdings(a.PartyId, now).Select(h => new { h.Role, h.Unit, h.Until }),
-            }),
-        });
+        return Results.Json(new AccountList([.. all.Select(a => new ListedAccount(
+            a.UserName!, a.PartyId, parties.Party(a.PartyId)?.DisplayName, !parties.Acts(a.PartyId), a.PasswordHash is not null, a.TwoFactorEnabled,
+            a.LockoutEnd > now ? a.LockoutEnd : null, [.. parties.Holdings(a.PartyId, now).Select(h => new AccountRole(h.Role, h.Unit, h.Until))]))]));
     }
 
     private static async Task<IResult> CreateAsync(
@@ -77,6 +71,13 @@ internal static class AccountAdministration
     internal static readonly TimeSpan InvitationLife = TimeSpan.FromDays(1);
 
     private static readonly Problem Exists = Problem.Conflict("accounts.exists", "There is an account of this name.");
+
+    internal sealed record AccountList(IReadOnlyList<ListedAccount> Accounts);
+
+    internal sealed record ListedAccount(
+        string Name, string Party, string? DisplayName, bool Disabled, bool HasPassword, bool TwoFactor, DateTimeOffset? LockedUntil, IReadOnlyList<AccountRole> Roles);
+
+    internal sealed record AccountRole(string Role, string Unit, DateTimeOffset? Until);
 
     internal sealed record NewAccount(string Name = "", string? DisplayName = null);
 
