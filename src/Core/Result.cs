@@ -10,14 +10,17 @@ namespace Gongzhi.Core;
 /// <param name="Detail">One plain English sentence. Doors translate by code; this is the fallback and what the log shows.</param>
 public sealed record Problem(string Code, int Status, string Detail)
 {
+    /// <summary>The same sentence in Chinese, where one by code would lose the reason; null: the sentence by code.</summary>
+    public string? Chinese { get; init; }
+
     /// <summary>Values a translated sentence needs, and details a program may use (<c>errors</c>, <c>why</c>).</summary>
     public IReadOnlyDictionary<string, object?> Extensions { get; init; } = new Dictionary<string, object?>();
 
     public static Problem BadRequest(string code, string detail) => new(code, 400, detail);
     public static Problem Denied(string code, string detail) => new(code, 403, detail);
     public static Problem NotFound(string code, string detail) => new(code, 404, detail);
-    public static Problem Conflict(string code, string detail) => new(code, 409, detail);
-    public static Problem Invalid(string code, string detail) => new(code, 422, detail);
+    public static Problem Conflict(string code, string detail, string? chinese = null) => new(code, 409, detail) { Chinese = chinese };
+    public static Problem Invalid(string code, string detail, string? chinese = null) => new(code, 422, detail) { Chinese = chinese };
 }
 
 /// <summary>Either a value or the problem that stands in its way.</summary>

@@ -1,4 +1,6 @@
 using System.ComponentModel.DataAnnotations;
+using System.Security.Cryptography;
+using System.Text;
 
 namespace Gongzhi.Core;
 
@@ -42,8 +44,14 @@ public sealed record World
     public string RejectDirectory => Path.Combine(DataDirectory, "rejects");
     public string KeyDirectory => Path.Combine(DataDirectory, "keys");
 
+    /// <summary>
+    /// Tells this world from every other, also from one of the same name beside it on the machine: the name, and the beginning of a hash of the ledger
+    /// origin, which is drawn at random at the first start.
+    /// </summary>
+    public string Mark => $"{Name}-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(LedgerOrigin)))[..12]}";
+
     /// <summary>Cookies ignore ports, so their names carry the world.</summary>
-    public string CookieName(string purpose) => $"gz.{Name}.{purpose}";
+    public string CookieName(string purpose) => $"gz.{Mark}.{purpose}";
 
     /// <summary>Takes one step that has to be on the disk before the next may follow.</summary>
     internal void Durably(string step, Action action)

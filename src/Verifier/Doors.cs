@@ -9,7 +9,7 @@ public static class Doors
 {
     private static readonly JsonSerializerOptions Json = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <summary>What all three checks take; a tree of commands has its own, since an option knows its parents.</summary>
+    /// <summary>What all checks take; a tree of commands has its own, since an option knows its parents.</summary>
     private sealed class Common
     {
         public Common() => Language.AcceptOnlyFromAmong("zh", "zh-CN", "en");
@@ -43,7 +43,7 @@ public static class Doors
         return parsed.Errors.Count > 0 ? (int)Outcome.Unusable : exit;
     }
 
-    /// <summary>Gives a command the three checks and their options: gongzhi-verify itself, and <c>gongzhi verify</c>, are the same code.</summary>
+    /// <summary>Gives a command the checks and their options: gongzhi-verify itself, and <c>gongzhi verify</c>, are the same code.</summary>
     public static void AddTo(Command root)
     {
         var common = new Common();
@@ -51,21 +51,31 @@ public static class Doors
         root.Add(common.AsJson);
         root.Add(common.Language);
 
-        var proofs = new Argument<FileInfo[]>("proof") { Arity = ArgumentArity.OneOrMore, Description = "Row proofs: .json, or .ndjson with one a line. 行证明文件。" };
+        var proofs = new Argument<string[]>("proof") { Arity = ArgumentArity.OneOrMore, Description = "Row proofs: files, .json or .ndjson with one a line, or addresses. 行证明：文件或网址。" };
         var row = new Command("row", "Prove that rows were committed to the ledger. 证明若干行已写入存证日志。") { proofs };
         row.SetAction((parse, cancel) => ReportAsync(parse, common, key => RowsAsync(parse.GetValue(proofs)!, key, cancel)));
 
-        var receipts = new Argument<FileInfo[]>("receipt") { Arity = ArgumentArity.OneOrMore, Description = "Receipts of contributions. 提交回执文件。" };
+        var receipts = new Argument<string[]>("receipt") { Arity = ArgumentArity.OneOrMore, Description = "Receipts of contributions: files or addresses. 提交回执：文件或网址。" };
         var receipt = new Command("receipt", "Prove that a contribution was committed to the ledger. 证明一次提交已写入存证日志。") { receipts };
-        receipt.SetAction((parse, cancel) => ReportAsync(parse, common, key => ReceiptsAsync(parse.GetValue(receipts)!, key, cancel)));
+        receipt.SetAction((parse, cancel) => ReportAsync(parse, common, key => EachAsync(parse.GetValue(receipts)!, bytes => ReceiptCheck.Check(bytes, key), cancel)));
+
+        var entries = new Argument<string[]>("entry")
+        {
+            Arity = ArgumentArity.OneOrMore,
+            Description = "Entries with their proofs, as /ledger/proof/N.json or an opened access or audit change: files or addresses. 附证明的条目：文件或网址。",
+        };
+        var entry = new Command("entry", "Prove that entries are in the ledger, and that opened content is what they commit to. 证明条目已在存证日志中，且公开的内容与其承诺一致。") { entries };
+        entry.SetAction((parse, cancel) => ReportAsync(parse, common, key => EachAsync(parse.GetValue(entries)!, bytes => OpenedEntryCheck.Check(bytes, key), cancel)));
 
         var place = new Argument<string>("log") { Description = "The log's directory or URL prefix. 存证日志目录或网址前缀。" };
         var from = new Option<FileInfo?>("--from") { Description = "An older signed checkpoint the log must extend. 旧检查点，存证日志须为其延续。" };
-        var log = new Command("log", "Recompute a whole log from its entries. 由条目重算整个存证日志。") { place, from };
-        log.SetAction((parse, cancel) => ReportAsync(parse, common, key => LogAsync(parse.GetValue(place)!, parse.GetValue(from), key, cancel)));
+        var to = new Option<FileInfo?>("--to") { Description = "The signed checkpoint to check up to, whatever was added since. 核验至该检查点为止，不论其后是否增长。" };
+        var log = new Command("log", "Recompute a whole log from its entries. 由条目重算整个存证日志。") { place, from, to };
+        log.SetAction((parse, cancel) => ReportAsync(parse, common, key => LogAsync(parse.GetValue(place)!, parse.GetValue(from), parse.GetValue(to), key, cancel)));
         root.Add(row);
         root.Add(log);
         root.Add(receipt);
+        root.Add(entry);
     }
 
     private static async Task<int> ReportAsync(ParseResult parse, Common common, Func<NoteVerifier, IAsyncEnumerable<(string Name, Verdict Verdict)>> check)
@@ -99,16 +109,17 @@ public static class Doors
     }
 
     private static async IAsyncEnumerable<(string, Verdict)> RowsAsync(
-        FileInfo[] files, NoteVerifier key, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancel)
+        string[] places, NoteVerifier key, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancel)
     {
-        foreach (var file in files)
+        foreach (var place in places)
         {
-            if (!file.Extension.Equals(".ndjson", StringComparison.OrdinalIgnoreCase) || !file.Exists)
+            if (!place.EndsWith(".ndjson", StringComparison.OrdinalIgnoreCase) || !File.Exists(place))
             {
-                var (bytes, unread) = Read(file, ProofJsonContext.BytesMax);
-                yield return (file.Name, unread ?? RowCheck.Check(bytes, key));
+                var (bytes, unread) = await Fetched.ReadAsync(place, ProofJsonContext.BytesMax, cancel);
+                yield return (Fetched.Name(place), unread ?? RowCheck.Check(bytes, key));
                 continue;
             }
+            var file = new FileInfo(place);
             var (number, proofs) = (0, 0);
             await using var stream = file.OpenRead();
             await foreach (var line in Lines.ReadAsync(stream, ProofJsonContext.BytesMax, cancel))
@@ -124,26 +135,34 @@ public static class Doors
         }
     }
 
-    private static async IAsyncEnumerable<(string, Verdict)> ReceiptsAsync(
-        FileInfo[] files, NoteVerifier key, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancel)
+    private static async IAsyncEnumerable<(string, Verdict)> EachAsync(
+        string[] places, Func<byte[], Verdict> check, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancel)
     {
-        foreach (var file in files)
+        foreach (var place in places)
         {
-            cancel.ThrowIfCancellationRequested();
-            var (bytes, unread) = Read(file, ProofJsonContext.BytesMax);
-            yield return (file.Name, unread ?? ReceiptCheck.Check(bytes, key));
+            var (bytes, unread) = await Fetched.ReadAsync(place, ProofJsonContext.BytesMax, cancel);
+            yield return (Fetched.Name(place), unread ?? check(bytes!));
         }
-        await Task.CompletedTask;
     }
 
     private static async IAsyncEnumerable<(string, Verdict)> LogAsync(
-        string place, FileInfo? from, NoteVerifier key, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancel)
+        string place, FileInfo? from, FileInfo? to, NoteVerifier key, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancel)
     {
-        byte[]? older = null;
-        Verdict? unread = null;
-        if (from is not null) (older, unread) = Read(from, SignedNote.BytesMax);
-        if (unread is null && older is { Length: 0 }) unread = Verdict.Unusable("The older checkpoint is empty.", "旧检查点为空。");
-        yield return unread is not null ? (from!.Name, unread) : (place, await LogCheck.CheckAsync(place, key, older, cancel));
+        byte[]? older = null, newer = null;
+        foreach (var kept in new[] { from, to })
+        {
+            if (kept is null) continue;
+            var (bytes, unread) = Read(kept, SignedNote.BytesMax);
+            if (unread is null && bytes is { Length: 0 }) unread = Verdict.Unusable("The checkpoint is empty.", "检查点文件为空。");
+            if (unread is not null)
+            {
+                yield return (kept.Name, unread);
+                yield break;
+            }
+            if (kept == from) older = bytes;
+            else newer = bytes;
+        }
+        yield return (place, await LogCheck.CheckAsync(place, key, older, newer, cancel));
     }
 
     private static (byte[]? Bytes, Verdict? Unread) Read(FileInfo file, int bytesMax)

@@ -1,4 +1,3 @@
-using System.Net;
 using Gongzhi.Ledger;
 
 namespace Gongzhi.Verifier;
@@ -6,20 +5,19 @@ namespace Gongzhi.Verifier;
 /// <summary>Checks a whole log, from a directory or over HTTP.</summary>
 public static class LogCheck
 {
-    public static async Task<Verdict> CheckAsync(string place, NoteVerifier key, ReadOnlyMemory<byte> from, CancellationToken cancel)
+    public static async Task<Verdict> CheckAsync(string place, NoteVerifier key, ReadOnlyMemory<byte> from, ReadOnlyMemory<byte> to, CancellationToken cancel)
     {
         AuditReport report;
         try
         {
             if (Uri.TryCreate(place, UriKind.Absolute, out var url) && url.Scheme is "http" or "https")
             {
-                using var handler = new SocketsHttpHandler { AutomaticDecompression = DecompressionMethods.All, MaxAutomaticRedirections = 3 };
-                using var http = new HttpClient(handler) { Timeout = TimeSpan.FromSeconds(60) };
-                report = await LogAuditor.AuditAsync(new HttpTileSource(http, url), key, from, cancel);
+                using var http = Fetched.NewClient();
+                report = await LogAuditor.AuditAsync(new HttpTileSource(http, url), key, from, to, cancel);
             }
             else if (Directory.Exists(place))
             {
-                report = await LogAuditor.AuditAsync(new DirectoryTileSource(place), key, from, cancel);
+                report = await LogAuditor.AuditAsync(new DirectoryTileSource(place), key, from, to, cancel);
             }
             else
             {
@@ -42,7 +40,7 @@ public static class LogCheck
         }
         var since = report.FromSize is { } size ? ($" and extend the older checkpoint of size {size}", $"，且延续了大小为 {size} 的旧检查点") : ("", "");
         return new Verdict(Outcome.Proven, "log.proven",
-            $"Proven: all {report.Size} entries of log {key.Name} lead to the root that its key signed{since.Item1}.",
-            $"已证明：存证日志 {key.Name} 的全部 {report.Size} 个条目均可推出其密钥签名的根{since.Item2}。") { Facts = facts };
+            $"Proven: {(to.IsEmpty ? "all" : "the first")} {report.Size} entries of log {key.Name} lead to the root that its key signed{since.Item1}.",
+            $"已证明：存证日志 {key.Name} 的{(to.IsEmpty ? "全部" : "前")} {report.Size} 个条目均可推出其密钥签名的根{since.Item2}。") { Facts = facts };
     }
 }

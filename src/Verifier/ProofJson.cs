@@ -12,11 +12,15 @@ internal sealed record ReceiptJson(string Receipt, string Dataset, string Batch,
 
 internal sealed record ReceiptEntryJson(long Index, string? Checkpoint = null, byte[]? Entry = null, string? TlogProof = null);
 
+/// <summary>An entry with its proof, and its content where the node opened it.</summary>
+internal sealed record EntryProofJson(long? Index = null, byte[]? Entry = null, string? TlogProof = null, string? Content = null, byte[]? Salt = null);
+
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, AllowDuplicateProperties = false, MaxDepth = 16,
     RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(RowProofJson))]
 [JsonSerializable(typeof(ReceiptJson))]
+[JsonSerializable(typeof(EntryProofJson))]
 internal sealed partial class ProofJsonContext : JsonSerializerContext
 {
     /// <summary>The longest proof or receipt read, in bytes: a row of a few MiB in base64 and the longest tlog-proof.</summary>

@@ -95,6 +95,7 @@ public sealed class VerifierTests
         {
             Assert.NotEqual(Outcome.Proven, RowCheck.Check(bytes, key).Outcome);
             Assert.NotEqual(Outcome.Proven, ReceiptCheck.Check(bytes, key).Outcome);
+            Assert.NotEqual(Outcome.Proven, OpenedEntryCheck.Check(bytes, key).Outcome);
         });
         foreach (var text in new[] { "", "null", "[]", "{}", "{\"row\":null}", "{\"index\":1,\"index\":2}", new string('[', 100_000) })
         {
@@ -130,9 +131,64 @@ public sealed class VerifierTests
         var json = JsonNode.Parse(await Output("row", bad, "--vkey", key, "--json"))!;
         Assert.Equal(("NotProven", "row.count"), ((string?)json["outcome"], (string?)json["code"]));
 
+        // An entry with its proof, and what it opens to.
+        var entry = new JsonObject { ["index"] = 300, ["entry"] = proof["entry"]!.DeepClone(), ["tlogProof"] = proof["tlogProof"]!.DeepClone() };
+        Assert.Contains("batch " + ProofMaker.Batch, await Output("entry", maker.Write("entry.json", entry.ToJsonString()), "--vkey", key, "--lang", "en"), StringComparison.Ordinal);
+        Assert.Equal(0, await Run("entry", maker.FileOf("entry.json"), "--vkey", key));
+        Assert.Equal(1, await Run("entry", maker.FileOf("entry.json"), "--vkey", other));
+        foreach (var (member, value, code) in new (string, JsonNode?, string)[]
+                 {
+                     ("index", 299, "entry.index"), ("tlogProof", null, "entry.pending"), ("entry", Convert.ToBase64String(new byte[9]), "entry.bytes"), ("tlogProof", "x", "log.proof"),
+                     ("content", "{}", "entry.content"), ("salt", Convert.ToBase64String(new byte[16]), "entry.content"),
+                     ("entry", Convert.ToBase64String(ProofMaker.Entry("reports", 3, ProofMaker.Batch, 11, new byte[32])), "log.inclusion"),
+                 })
+        {
+            var said = JsonNode.Parse(await Output("entry", maker.Write("bent.json", With(entry, e => e[member] = value).ToJsonString()), "--vkey", key, "--json"))!;
+            Assert.Equal(("NotProven", code), ((string?)said["outcome"], (string?)said["code"]));
+        }
+        Assert.Equal(2, await Run("entry", key, "--vkey", key));
+        Assert.Equal(2, await Run("row", "http://127.0.0.1:9/proof", "--vkey", key));
+
         File.WriteAllBytes(Path.Combine(maker.LogDirectory, "tile/entries/000"), new byte[5]);
         Assert.Equal(1, await Run("log", maker.LogDirectory, "--vkey", key));
         Assert.Contains("tile/entries/000", await Output("log", maker.LogDirectory, "--vkey", key), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_growing_log_is_checked_between_two_checkpoints_that_were_kept()
+    {
+        await using var maker = new ProofMaker();
+        var kept = new List<string>();
+        for (var i = 0; i < 3; i++)
+        {
+            await maker.MakeAsync(3, 1);
+            kept.Add(maker.Write($"kept-{i}", File.ReadAllText(Path.Combine(maker.LogDirectory, "checkpoint"))));
+        }
+        var key = maker.Write("key", maker.Signer.Verifier + "\n");
+        Assert.Contains("the first 604 entries", await Output("log", maker.LogDirectory, "--vkey", key, "--from", kept[0], "--to", kept[1], "--lang", "en"), StringComparison.Ordinal);
+        foreach (var to in kept)
+            Assert.Equal(0, await Run("log", maker.LogDirectory, "--vkey", key, "--to", to));
+        // Partial tiles may go once the full ones are there.
+        foreach (var partial in Directory.GetDirectories(maker.LogDirectory, "*.p", SearchOption.AllDirectories))
+        {
+            if (File.Exists(partial[..^2]))
+                Directory.Delete(partial, recursive: true);
+        }
+        Assert.Equal(0, await Run("log", maker.LogDirectory, "--vkey", key, "--from", kept[0], "--to", kept[1]));
+        Assert.Contains("went back", await Output("log", maker.LogDirectory, "--vkey", key, "--from", kept[2], "--to", kept[1], "--lang", "en"), StringComparison.Ordinal);
+        Assert.Equal(2, await Run("log", maker.LogDirectory, "--vkey", key, "--to", maker.FileOf("absent")));
+        var forged = maker.Write("forged", (await File.ReadAllTextAsync(kept[1], TestContext.Current.CancellationToken)).Replace("\n604\n", "\n605\n", StringComparison.Ordinal));
+        Assert.Contains("Broken at to", await Output("log", maker.LogDirectory, "--vkey", key, "--to", forged, "--lang", "en"), StringComparison.Ordinal);
+
+        // What came after is no part of it; what is before is.
+        var late = Path.Combine(maker.LogDirectory, "tile/entries/003.p");
+        if (Directory.Exists(late))
+            Directory.Delete(late, recursive: true);
+        Assert.Equal(0, await Run("log", maker.LogDirectory, "--vkey", key, "--from", kept[0], "--to", kept[1]));
+        var bytes = File.ReadAllBytes(Path.Combine(maker.LogDirectory, "tile/entries/001"));
+        bytes[500] ^= 1;
+        File.WriteAllBytes(Path.Combine(maker.LogDirectory, "tile/entries/001"), bytes);
+        Assert.Contains("tile/entries/001", await Output("log", maker.LogDirectory, "--vkey", key, "--from", kept[0], "--to", kept[1], "--lang", "en"), StringComparison.Ordinal);
     }
 
     private static async Task<int> Run(params string[] args) => await Doors.RunAsync(args, TextWriter.Null, TextWriter.Null);

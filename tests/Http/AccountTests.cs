@@ -38,7 +38,7 @@ public sealed class AccountTests
         using var client = node.NewClient();
         using var signedIn = await client.SignInAsync("sun", TestNode.Password, "//elsewhere.example/");
         Assert.Equal("/", signedIn.Headers.Location!.ToString());
-        var cookie = Assert.Single(signedIn.Headers.GetValues("Set-Cookie"), c => c.StartsWith("gz.test.session=", StringComparison.Ordinal));
+        var cookie = Assert.Single(signedIn.Headers.GetValues("Set-Cookie"), c => c.StartsWith("gz.test-", StringComparison.Ordinal) && c.Contains(".session=", StringComparison.Ordinal));
         Assert.Contains("httponly", cookie, StringComparison.OrdinalIgnoreCase);
         Assert.Contains("samesite=lax", cookie, StringComparison.OrdinalIgnoreCase);
         Assert.Equal(HttpStatusCode.OK, (await client.GetAsync("/api/test/whoami")).StatusCode);

@@ -176,7 +176,7 @@ public sealed class HostTests
         var description = await client.GetFromJsonAsync<JsonElement>("/openapi/v1.json");
         var schemes = description.GetProperty("components").GetProperty("securitySchemes");
         Assert.Equal("oauth2", schemes.GetProperty("token").GetProperty("type").GetString());
-        Assert.Equal("gz.test.session", schemes.GetProperty("session").GetProperty("name").GetString());
+        Assert.Equal(node.App.Services.GetRequiredService<Core.World>().CookieName("session"), schemes.GetProperty("session").GetProperty("name").GetString());
         var paths = description.GetProperty("paths");
         Assert.False(paths.GetProperty("/api/v1/datasets").GetProperty("get").TryGetProperty("security", out _));
         var put = paths.GetProperty("/api/v1/datasets/{id}").GetProperty("put");

@@ -65,6 +65,14 @@ internal sealed class TestNode : IAsyncDisposable
         return body.GetProperty("access_token").GetString()!;
     }
 
+    /// <summary>Sends JSON as the client that may do everything.</summary>
+    public async Task<HttpResponseMessage> PostAsync(string path, object body)
+    {
+        using var client = NewClient();
+        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = JsonContent.Create(body) }.WithToken(await TokenAsync());
+        return await client.SendAsync(request);
+    }
+
     public async Task<Account> AddAccountAsync(string name)
     {
         using var scope = App.Services.CreateScope();

@@ -26,7 +26,7 @@ public sealed class TokenTests
         var header = JsonDocument.Parse(WebEncoders.Base64UrlDecode(parts[0])).RootElement;
         Assert.Equal("RS256", header.GetProperty("alg").GetString());
         var claims = JsonDocument.Parse(WebEncoders.Base64UrlDecode(parts[1])).RootElement;
-        Assert.Equal("gongzhi:test", claims.GetProperty("aud").GetString());
+        Assert.Matches("^gongzhi:test-[0-9a-f]{12}$", claims.GetProperty("aud").GetString());
         Assert.Equal(600, claims.GetProperty("exp").GetInt64() - claims.GetProperty("iat").GetInt64());
 
         using var client = node.NewClient();
@@ -118,50 +118,15 @@ public sealed class TokenTests
     }
 
     [Fact]
-    public async Task Two_worlds_on_one_machine_take_neither_tokens_nor_cookies_of_each_other()
-    {
-        await using var one = await TestNode.StartAsync(o => o with { World = "one" });
-        await using var two = await TestNode.StartAsync(o => o with { World = "two" });
-        var token = await one.TokenAsync();
-        using var stranger = two.NewClient();
-        using var refused = await stranger.SendAsync(new HttpRequestMessage(HttpMethod.Get, "/api/test/whoami").WithToken(token));
-        await refused.ProblemAsync(HttpStatusCode.Unauthorized, "auth.required");
-
-        await one.AddAccountAsync("li");
-        await two.AddAccountAsync("li");
-        using var client = one.NewClient();
-        using var signedIn = await client.SignInAsync("li", TestNode.Password);
-        var cookie = Assert.Single(signedIn.Headers.GetValues("Set-Cookie"), c => c.StartsWith("gz.one.session=", StringComparison.Ordinal));
-        var value = cookie.Split(';')[0]["gz.one.session=".Length..];
-        foreach (var name in new[] { "gz.one.session", "gz.two.session" })
-        {
-            using var bare = new HttpClient(new SocketsHttpHandler { UseCookies = false }) { BaseAddress = two.Address };
-            using var request = new HttpRequestMessage(HttpMethod.Get, "/api/test/whoami");
-            request.Headers.Add("Cookie", $"{name}={value}");
-            using var response = await bare.SendAsync(request);
-            await response.ProblemAsync(HttpStatusCode.Unauthorized, "auth.required");
-        }
-    }
-
-    [Fact]
     public async Task Code_with_PKCE_after_signing_in_gives_tokens_that_a_password_change_ends()
     {
         await using var node = await TestNode.StartAsync();
         var account = await node.AddAccountAsync("wang");
-        using (var scope = node.App.Services.CreateScope())
+        using (var made = await node.PostAsync("/api/v1/clients", new { id = "desk", @public = true, redirectUris = new[] { "http://127.0.0.1:9/back" } }))
         {
-            await scope.ServiceProvider.GetRequiredService<IOpenIddictApplicationManager>().CreateAsync(new OpenIddictApplicationDescriptor
-            {
-                ClientId = "desk",
-                ClientType = ClientTypes.Public,
-                ConsentType = ConsentTypes.Implicit,
-                RedirectUris = { new Uri("http://127.0.0.1:9/back") },
-                Permissions =
-                {
-                    Permissions.Endpoints.Authorization, Permissions.Endpoints.Token, Permissions.GrantTypes.AuthorizationCode,
-                    Permissions.GrantTypes.RefreshToken, Permissions.ResponseTypes.Code, Permissions.Scopes.Profile,
-                },
-            });
+            Assert.True(made.StatusCode == HttpStatusCode.Created, await made.Content.ReadAsStringAsync());
+            var answer1 = await made.Content.ReadFromJsonAsync<JsonElement>();
+            Assert.Equal(("client:desk", JsonValueKind.Null), (answer1.GetProperty("party").GetString(), answer1.GetProperty("secret").ValueKind));
         }
         using var client = node.NewClient();
         var verifier = WebEncoders.Base64UrlEncode(RandomNumberGenerator.GetBytes(32));
@@ -171,6 +136,14 @@ public sealed class TokenTests
             ["client_id"] = "desk", ["response_type"] = "code", ["redirect_uri"] = "http://127.0.0.1:9/back",
             ["scope"] = "openid profile offline_access", ["state"] = "s", ["code_challenge"] = challenge, ["code_challenge_method"] = "S256",
         });
+        // Compared exactly, and never without PKCE: the person is sent nowhere else.
+        foreach (var other in new[] { "http://127.0.0.1:9/back/", "http://127.0.0.1:9/back?x=1", "http://127.0.0.1:10/back", "http://localhost:9/back", "https://127.0.0.1:9/back", "http://127.0.0.1:9/BACK" })
+        {
+            using var elsewhere = await client.GetAsync(authorize.Replace(Uri.EscapeDataString("http://127.0.0.1:9/back"), Uri.EscapeDataString(other), StringComparison.Ordinal));
+            Assert.True(elsewhere.StatusCode == HttpStatusCode.BadRequest, $"{other}: {elsewhere.StatusCode} {elsewhere.Headers.Location}");
+        }
+        using (var unproven = await client.GetAsync(authorize.Replace("code_challenge=", "x=", StringComparison.Ordinal)))
+            Assert.Contains("invalid_request", unproven.Headers.Location?.ToString() ?? await unproven.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         using var unsigned = await client.GetAsync(authorize);
         Assert.Equal(HttpStatusCode.Redirect, unsigned.StatusCode);
         Assert.StartsWith("/account/sign-in", unsigned.Headers.Location!.ToString(), StringComparison.Ordinal);
@@ -200,6 +173,48 @@ public sealed class TokenTests
         Assert.Equal(HttpStatusCode.NoContent, changed.StatusCode);
         var ended = await client.FormAsync("/connect/token", ("grant_type", "refresh_token"), ("client_id", "desk"), ("refresh_token", refreshed.Body.GetProperty("refresh_token").GetString()!));
         Assert.Equal("invalid_grant", ended.Body.GetProperty("error").GetString());
+    }
+
+    [Fact]
+    public async Task Redirect_uris_are_https_or_this_machine_and_written_out_in_full()
+    {
+        await using var node = await TestNode.StartAsync();
+        foreach (var uri in new[]
+                 {
+                     "", "desk", "/back", "http://desk.example.org/back", "https://*.example.org/back", "https://desk.example.org/back#x", "https://user@desk.example.org/", "ftp://localhost/",
+                     "javascript:alert(1)", "https://desk.example.org/a b", "https://desk.example.org\\@evil.example/", "HTTPS://desk.example.org/", "https://desk.example.org", "https://desk.example.org/../x",
+                     "http://127.0.0.1.example.org/", "https://例.example.org/", "https://desk.example.org/" + new string('x', 1_000),
+                 })
+        {
+            using var refused = await node.PostAsync("/api/v1/clients", new { id = "desk", redirectUris = new[] { uri } });
+            await refused.ProblemAsync(HttpStatusCode.UnprocessableEntity, "clients.redirectUris");
+        }
+        using (var none = await node.PostAsync("/api/v1/clients", new { id = "desk", @public = true }))
+            await none.ProblemAsync(HttpStatusCode.UnprocessableEntity, "clients.redirectUris");
+        using (var many = await node.PostAsync("/api/v1/clients", new { id = "desk", redirectUris = Enumerable.Range(0, 11).Select(i => $"https://desk.example.org/{i}") }))
+            await many.ProblemAsync(HttpStatusCode.UnprocessableEntity, "clients.redirectUris");
+        using var made = await node.PostAsync("/api/v1/clients", new { id = "desk", redirectUris = new[] { "https://desk.example.org/back", "http://localhost:7000/", "http://[::1]:7000/back" } });
+        Assert.True(made.StatusCode == HttpStatusCode.Created, await made.Content.ReadAsStringAsync());
+        var secret = (await made.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("secret").GetString()!;
+        using var client = node.NewClient();
+        // One with a secret also acts for itself; a public one does not.
+        Assert.Equal(HttpStatusCode.OK, (await client.FormAsync("/connect/token", ("grant_type", "client_credentials"), ("client_id", "desk"), ("client_secret", secret))).Status);
+        using var open = await node.PostAsync("/api/v1/clients", new { id = "app", @public = true, redirectUris = new[] { "http://localhost:7000/" } });
+        Assert.Equal(HttpStatusCode.Created, open.StatusCode);
+        Assert.NotEqual(HttpStatusCode.OK, (await client.FormAsync("/connect/token", ("grant_type", "client_credentials"), ("client_id", "app"))).Status);
+        using var renewed = await node.PostAsync("/api/v1/clients/app/secret", new { });
+        await renewed.ProblemAsync(HttpStatusCode.NotFound, "clients.unknown");
+        using var asked = new HttpRequestMessage(HttpMethod.Get, "/api/v1/clients").WithToken(await node.TokenAsync());
+        var listed = (await (await client.SendAsync(asked)).Content.ReadFromJsonAsync<JsonElement>()).GetProperty("clients").EnumerateArray().ToDictionary(c => c.GetProperty("id").GetString()!);
+        Assert.True(listed["app"].GetProperty("public").GetBoolean());
+        Assert.Equal(3, listed["desk"].GetProperty("redirectUris").GetArrayLength());
+
+        // Who is no longer wanted signs nobody in.
+        using var disabled = await node.PostAsync("/api/v1/parties/client:app/disable", new { });
+        Assert.Equal(HttpStatusCode.OK, disabled.StatusCode);
+        using var gone = await client.GetAsync("/connect/authorize?client_id=app&response_type=code&redirect_uri=http%3A%2F%2Flocalhost%3A7000%2F&scope=openid&code_challenge="
+            + new string('x', 43) + "&code_challenge_method=S256");
+        Assert.Contains("unauthorized_client", gone.Headers.Location!.ToString(), StringComparison.Ordinal);
     }
 
     [Fact]

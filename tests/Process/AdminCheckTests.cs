@@ -73,6 +73,14 @@ public sealed class AdminCheckTests(WorkedDirectory made) : IClassFixture<Worked
     }
 
     [Fact]
+    public async Task Somebody_elses_program_reads_the_log_of_a_stopped_node()
+    {
+        if (!GoSumdb.Installed)
+            Assert.Skip("install Debian's golang-go and golang-golang-x-mod-dev");
+        Assert.Matches(@"^ok [1-9]\d*\n$", (await GoSumdb.ReadAsync(Path.Combine(_copy, "ledger"), made.Key)).Demand());
+    }
+
+    [Fact]
     public async Task Segment_row()
     {
         var (path, at) = Directory.GetFiles(Path.Combine(_copy, "segments")).Select(p => (p, File.ReadAllBytes(p).AsSpan().IndexOf(made.Salt))).Single(f => f.Item2 > 0);

@@ -116,14 +116,20 @@ internal sealed class RunningNode : IDisposable
         File.ReadLines($"/proc/{Id}/status").First(l => l.StartsWith("VmHWM:", StringComparison.Ordinal))["VmHWM:".Length..].Replace("kB", "", StringComparison.Ordinal).Trim(),
         CultureInfo.InvariantCulture) * 1_024;
 
-    public async Task DefineAsync(string dataset, bool personal, params (string Name, string Type)[] fields)
+    public Task DefineAsync(string dataset, bool personal, params (string Name, string Type)[] fields) => DefineAsync(dataset, personal, [], fields);
+
+    /// <param name="dataset">Its id.</param>
+    /// <param name="personal">Whether its rows are salted.</param>
+    /// <param name="primaryKey">Fields that no two current rows share; none for no key.</param>
+    /// <param name="fields">Names and types.</param>
+    public async Task DefineAsync(string dataset, bool personal, string[] primaryKey, params (string Name, string Type)[] fields)
     {
         using var put = await Http.PutAsJsonAsync("/api/v1/datasets/" + dataset, new
         {
             title = new { en = dataset },
             owner = "node",
             personal,
-            schema = new { fields = fields.Select(f => new { name = f.Name, type = f.Type }).ToArray() },
+            schema = new { fields = fields.Select(f => new { name = f.Name, type = f.Type }).ToArray(), primaryKey },
         });
         Assert.True(put.IsSuccessStatusCode, await put.Content.ReadAsStringAsync());
         await PostAsync("/api/v1/grants", new { dataset, grantee = new { party = "client:boot" }, purposes = new[] { "check" }, fields = fields.ToDictionary(f => f.Name, _ => "plain") });

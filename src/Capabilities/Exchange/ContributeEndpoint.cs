@@ -16,7 +16,9 @@ internal static class ContributeEndpoint
 
     public static void MapContribute(this IEndpointRouteBuilder app, UploadLimits limits) =>
         app.MapPost("/api/v1/datasets/{id}/records", ContributeAsync).WithName("contributeRecords").RequireCaller().AcceptsUpload(limits)
-            .Produces<ReceiptAnswer>(201).ProducesProblem(403).ProducesProblem(404).ProducesProblem(422).DisableAntiforgery();
+            .TakesBody(typeof(Stream), "text/csv", "application/x-ndjson", "application/json", "application/vnd.apache.parquet",
+                "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "application/vnd.ms-excel", "application/gzip", "application/octet-stream")
+            .Produces<ReceiptAnswer>(201).Produces<ReceiptAnswer>().ProducesProblem(403).ProducesProblem(404).ProducesProblem(422).DisableAntiforgery();
 
     private static async Task<IResult> ContributeAsync(
         string id, string? mode, string? wait, HttpContext http, Catalog catalog, IntakeService intake, World world, CallerAccessor callers,

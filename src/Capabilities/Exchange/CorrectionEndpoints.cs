@@ -20,7 +20,7 @@ internal static class CorrectionEndpoints
     public static void MapCorrections(this IEndpointRouteBuilder app)
     {
         app.MapPut("/api/v1/datasets/{id}/records/{recordId:guid}", SupersedeAsync).WithName("supersedeRecord").RequireCaller().AcceptsBody(RecordBytesMax)
-            .Accepts<JsonElement>("application/json").Produces<ReceiptAnswer>(201).ProducesProblem(403).ProducesProblem(404).ProducesProblem(409).ProducesProblem(410).ProducesProblem(422)
+            .Accepts<JsonElement>("application/json").TakesBody(typeof(IReadOnlyDictionary<string, JsonElement>)).Produces<ReceiptAnswer>(201).Produces<ReceiptAnswer>().ProducesProblem(403).ProducesProblem(404).ProducesProblem(409).ProducesProblem(410).ProducesProblem(422)
             .DisableAntiforgery();
         app.MapGet("/api/v1/datasets/{id}/records/{recordId:guid}/history", History).WithName("recordHistory").RequireCaller().Produces<HistoryAnswer>().ProducesProblem(404);
     }

@@ -8,26 +8,23 @@ namespace Gongzhi.Capabilities.Exchange;
 internal static class QueryEndpoint
 {
     public static void MapQuery(this IEndpointRouteBuilder app) =>
-        app.MapPost("/api/v1/query", QueryAsync).WithName("query").AllowAnonymous().AcceptsBody(QueryRequest.MaxBytes).AnswersLong().DisableAntiforgery();
+        app.MapPost("/api/v1/query", QueryAsync).WithName("query").AllowAnonymous().AcceptsBody(QueryRequest.MaxBytes).AnswersLong().TakesBody(typeof(QueryBody))
+            .Produces<QueryAnswer>(200, "application/json", "application/x-ndjson", "text/csv", "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream")
+            .ProducesProblem(400).ProducesProblem(403).ProducesProblem(406).ProducesProblem(422).ProducesProblem(503).DisableAntiforgery();
+
+    private static readonly QueryFormat[] Formats = [QueryFormat.Json, QueryFormat.Ndjson, QueryFormat.Csv, QueryFormat.Parquet, QueryFormat.Arrow];
+
+    private static readonly string[] MediaTypes = [.. Formats.Select(f => QueryWriter.MediaType(f).Split(';')[0])];
 
     private static async Task QueryAsync(HttpContext http, GovernedQuery query, CallerAccessor callers, CancellationToken cancel)
     {
-        var accept = http.Request.Headers.Accept.ToString();
-        QueryFormat? format = accept switch
-        {
-            "" or "*/*" => QueryFormat.Json,
-            _ when accept.Contains("application/x-ndjson", StringComparison.OrdinalIgnoreCase) => QueryFormat.Ndjson,
-            _ when accept.Contains("text/csv", StringComparison.OrdinalIgnoreCase) => QueryFormat.Csv,
-            _ when accept.Contains("application/vnd.apache.arrow.stream", StringComparison.OrdinalIgnoreCase) => QueryFormat.Arrow,
-            _ when accept.Contains("application/vnd.apache.parquet", StringComparison.OrdinalIgnoreCase) => QueryFormat.Parquet,
-            _ when accept.Contains("json", StringComparison.OrdinalIgnoreCase) || accept.Contains("*/*", StringComparison.Ordinal) => QueryFormat.Json,
-            _ => null,
-        };
-        if (format is not { } chosen)
+        var best = Accepted.Best(http.Request, MediaTypes);
+        if (best is not { } at)
         {
             await HostProblems.NotAcceptable.ToResult().ExecuteAsync(http).ConfigureAwait(false);
             return;
         }
+        var chosen = Formats[at];
         var request = await QueryRequest.ParseAsync(http.Request.Body, chosen, cancel).ConfigureAwait(false);
         if (!request.Ok)
         {

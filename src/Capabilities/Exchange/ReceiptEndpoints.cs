@@ -14,7 +14,8 @@ internal static class ReceiptEndpoints
     public static void MapReceipts(this IEndpointRouteBuilder app)
     {
         app.MapGet("/api/v1/receipts/{id:guid}", ReceiptAsync).WithName("getReceipt").AllowAnonymous().Produces<ReceiptAnswer>().ProducesProblem(401).ProducesProblem(404);
-        app.MapGet("/api/v1/receipts/{id:guid}/rejects", Rejects).WithName("getRejects").AllowAnonymous().AnswersLong();
+        app.MapGet("/api/v1/receipts/{id:guid}/rejects", Rejects).WithName("getRejects").AllowAnonymous().AnswersLong()
+            .Produces<string>(200, "text/csv").ProducesProblem(401).ProducesProblem(404);
     }
 
     private static async Task<IResult> ReceiptAsync(

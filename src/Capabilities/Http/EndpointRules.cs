@@ -10,6 +10,9 @@ public sealed record UploadLimits(long BytesMax);
 /// <summary>The roles of which a route wants one; none: whoever is signed in.</summary>
 public sealed record CallerRoles(IReadOnlyList<string> Roles);
 
+/// <summary>The body a route reads itself, for the description of the interface. <see cref="Stream"/>: bytes.</summary>
+public sealed record BodyShape(Type Shape, IReadOnlyList<string> ContentTypes);
+
 /// <summary>What a route says about itself; a test demands these of every route.</summary>
 public static class EndpointRules
 {
@@ -36,6 +39,10 @@ public static class EndpointRules
     /// <summary>A route that takes a stream of records: the large limit, the long time-out, and a slower pace than forms must keep.</summary>
     public static T AcceptsUpload<T>(this T builder, UploadLimits limits) where T : IEndpointConventionBuilder =>
         builder.WithMetadata(new BodyLimit(limits.BytesMax), new SlowBody(), new RequestTimeoutAttribute(UploadTimeout));
+
+    /// <summary>What the body of a route is that reads it itself. It is described and not enforced: the handler refuses what it cannot read, by name.</summary>
+    public static T TakesBody<T>(this T builder, Type shape, params string[] contentTypes) where T : IEndpointConventionBuilder =>
+        builder.WithMetadata(new BodyShape(shape, contentTypes.Length == 0 ? ["application/json"] : contentTypes));
 
     /// <summary>A route that answers with a stream (a download): the long time-out.</summary>
     public static T AnswersLong<T>(this T builder) where T : IEndpointConventionBuilder =>

@@ -80,19 +80,22 @@ public static class ProblemWriting
     public static IResult ToResult<T>(this Result<T> result, Func<T, IResult> ok) =>
         result.Ok ? ok(result.Value) : result.Problem.ToResult();
 
-    /// <summary>Title and sentence in the language of the request; codes without a translation keep the English sentence.</summary>
+    /// <summary>
+    /// Title and sentence in the language of the request; codes without a translation keep the English sentence. What the problem itself says in that
+    /// language goes before the sentence by code, and a sentence by code may carry the English reason in <c>{detail}</c>: no reader loses it.
+    /// </summary>
     public static (string Title, string Detail) Translate(Problem problem, CultureInfo culture)
     {
         var title = Texts.GetString(problem.Code + ".title", culture)
             ?? Texts.GetString("status." + problem.Status.ToString(CultureInfo.InvariantCulture), culture)
             ?? Texts.GetString("status.400", culture)!;
-        var detail = Texts.GetString(problem.Code + ".detail", culture) ?? problem.Detail;
+        var detail = (culture.TwoLetterISOLanguageName == "zh" ? problem.Chinese : null) ?? Texts.GetString(problem.Code + ".detail", culture) ?? problem.Detail;
         foreach (var (name, value) in problem.Extensions)
         {
             if (value is string or int or long or decimal or double)
                 detail = detail.Replace("{" + name + "}", Convert.ToString(value, CultureInfo.InvariantCulture), StringComparison.Ordinal);
         }
-        return (title, detail);
+        return (title, detail.Replace("{detail}", problem.Detail, StringComparison.Ordinal));
     }
 
     public static async Task WriteAsync(HttpContext http, Problem problem)

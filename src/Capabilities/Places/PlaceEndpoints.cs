@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Intake.Formats;
@@ -18,11 +19,13 @@ internal static class PlaceEndpoints
 
     public static void MapPlaceRoutes(this IEndpointRouteBuilder app)
     {
-        app.MapGet("/api/v1/places", List).WithName("listPlaces").AllowAnonymous();
-        app.MapGet("/api/v1/places/{code}", Get).WithName("getPlace").AllowAnonymous();
-        app.MapGet("/api/v1/places/{code}/shape", Shape).WithName("getPlaceShape").AllowAnonymous().ProducesProblem(404);
-        app.MapPost("/api/v1/places/shapes", ImportShapesAsync).WithName("importPlaceShapes").RequireCaller(Roles.SystemAdministrator).AcceptsBody(ShapesBytesMax).DisableAntiforgery().ProducesProblem(422);
-        app.MapPost("/api/v1/places", ImportAsync).WithName("importPlaces").RequireCaller(Roles.SystemAdministrator).AcceptsBody(ImportBytesMax).DisableAntiforgery();
+        app.MapGet("/api/v1/places", List).WithName("listPlaces").AllowAnonymous().Produces<PlaceList>().ProducesProblem(400);
+        app.MapGet("/api/v1/places/{code}", Get).WithName("getPlace").AllowAnonymous().Produces<ShownPlace>().ProducesProblem(404);
+        app.MapGet("/api/v1/places/{code}/shape", Shape).WithName("getPlaceShape").AllowAnonymous().Produces<string>(200, "application/geo+json").ProducesProblem(404);
+        app.MapPost("/api/v1/places/shapes", ImportShapesAsync).WithName("importPlaceShapes").RequireCaller(Roles.SystemAdministrator).AcceptsBody(ShapesBytesMax)
+            .TakesBody(typeof(string), "application/geo+json").Produces<ShapesImported>().ProducesProblem(422).DisableAntiforgery();
+        app.MapPost("/api/v1/places", ImportAsync).WithName("importPlaces").RequireCaller(Roles.SystemAdministrator).AcceptsBody(ImportBytesMax)
+            .TakesBody(typeof(string), "text/csv").Produces<PlacesImported>().ProducesProblem(422).DisableAntiforgery();
     }
 
     private static IResult List(TerritoryStore territory, string? search, string? within, string? parent, int? limit)
@@ -40,15 +43,15 @@ internal static class PlaceEndpoints
         {
             return search.Length > 100
                 ? Problem.BadRequest("request.search", "A search has at most 100 characters.").ToResult()
-                : Results.Json(new { places = index.Search(search, most, scope).Select(hit => Shown(hit.Place, index)) });
+                : Results.Json(new PlaceList([.. index.Search(search, most, scope).Select(hit => Shown(hit.Place, index))]));
         }
         if (parent is not null)
         {
             return PlaceCode.TryParse(parent, out var code)
-                ? Results.Json(new { places = index.Children(code).Take(most).Select(p => Shown(p, index)) })
+                ? Results.Json(new PlaceList([.. index.Children(code).Take(most).Select(p => Shown(p, index))]))
                 : BadCode.ToResult();
         }
-        return Results.Json(new { places = index.Places.Where(p => scope is null || scope.Contains(p.Code)).Take(most).Select(p => Shown(p, index)), total = index.Places.Count });
+        return Results.Json(new PlaceList([.. index.Places.Where(p => scope is null || scope.Contains(p.Code)).Take(most).Select(p => Shown(p, index))], index.Places.Count));
     }
 
     private static IResult Get(string code, TerritoryStore territory) =>
@@ -82,7 +85,7 @@ internal static class PlaceEndpoints
             }).ToResult();
         }
         return (await territory.ImportAsync(import.Places, callers.Required.Party, cancel).ConfigureAwait(false))
-            .ToResult(total => Results.Json(new { imported = import.Places.Count, total }));
+            .ToResult(total => Results.Json(new PlacesImported(import.Places.Count, total)));
     }
 
     /// <summary>The outline as a GeoJSON Feature, in WGS-84 as RFC 7946 has it, or in the system a map draws in.</summary>
@@ -141,7 +144,7 @@ internal static class PlaceEndpoints
             }).ToResult();
         }
         await territory.ImportShapesAsync(import.Shapes, callers.Required.Party, cancel).ConfigureAwait(false);
-        return Results.Json(new { imported = import.Shapes.Count });
+        return Results.Json(new ShapesImported(import.Shapes.Count));
     }
 
     private static string NameOf(CoordinateSystem system) => system switch
@@ -156,19 +159,26 @@ internal static class PlaceEndpoints
 
     private static readonly Problem BadCode = Problem.BadRequest("place.code", "This is not a division code.");
 
-    private static object Shown(Place place, TerritoryIndex index) => new
-    {
-        code = place.Code.ToString(),
-        display = place.Code.Display12,
-        name = place.Name,
-        nameEn = place.NameEn,
-        level = place.Level.ToString().ToLowerInvariant(),
-        parent = index.ParentOf(place.Code) is { IsNone: false } parent ? parent.ToString() : null,
-        path = index.Path(place.Code).Where(p => !p.IsPseudo).Select(p => p.Name),
-        validFrom = place.ValidFrom,
-        validTo = place.ValidTo,
-        administeredBy = place.AdministeredBy.IsNone ? null : place.AdministeredBy.ToString(),
-        successors = place.Successors.Count == 0 ? null : place.Successors.Select(s => s.ToString()),
-        centre = place.Centre is { } c ? new { lon = c.Lon, lat = c.Lat } : null,
-    };
+    private static ShownPlace Shown(Place place, TerritoryIndex index) => new(
+        place.Code.ToString(), place.Code.Display12, place.Name, place.NameEn, place.Level.ToString().ToLowerInvariant(),
+        index.ParentOf(place.Code) is { IsNone: false } parent ? parent.ToString() : null,
+        [.. index.Path(place.Code).Where(p => !p.IsPseudo).Select(p => p.Name)],
+        place.ValidFrom, place.ValidTo, place.AdministeredBy.IsNone ? null : place.AdministeredBy.ToString(), place.Successors.Count == 0 ? null : [.. place.Successors.Select(s => s.ToString())],
+        place.Centre is { } c ? new Centre(c.Lon, c.Lat) : null);
+
+    /// <param name="Total">Of the whole territory; absent where the list answers a search or names a parent.</param>
+    internal sealed record PlaceList(
+        IReadOnlyList<ShownPlace> Places, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] int? Total = null);
+
+    /// <param name="Display">The code with 12 digits.</param>
+    /// <param name="Path">Names from the top down to this one.</param>
+    internal sealed record ShownPlace(
+        string Code, string Display, string Name, string? NameEn, string Level, string? Parent, IReadOnlyList<string> Path, DateOnly? ValidFrom, DateOnly? ValidTo,
+        string? AdministeredBy, IReadOnlyList<string>? Successors, Centre? Centre);
+
+    internal sealed record Centre(double Lon, double Lat);
+
+    internal sealed record PlacesImported(int Imported, int Total);
+
+    internal sealed record ShapesImported(int Imported);
 }

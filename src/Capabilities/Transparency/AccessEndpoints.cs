@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Query;
@@ -10,20 +11,28 @@ internal static class AccessEndpoints
 {
     public static void MapAccesses(this IEndpointRouteBuilder app)
     {
-        app.MapGet("/api/v1/accesses", List).WithName("listAccesses").RequireCaller();
-        app.MapGet("/api/v1/accesses/{id:guid}", OneAsync).WithName("getAccess").RequireCaller().ProducesProblem(404);
+        app.MapGet("/api/v1/accesses", List).WithName("listAccesses").RequireCaller().Produces<AccessList>().ProducesProblem(400);
+        app.MapGet("/api/v1/accesses/{id:guid}", OneAsync).WithName("getAccess").RequireCaller().Produces<Opened>().ProducesProblem(404);
     }
 
     private static IResult List(
-        string? dataset, string? reader, DateTimeOffset? from, DateTimeOffset? to, Guid? before, int? limit, Accesses accesses, CallerAccessor callers)
+        string? dataset, string? reader, DateTimeOffset? from, DateTimeOffset? to, Guid? before, Guid? cursor, int? limit, Accesses accesses, CallerAccessor callers, HttpContext http)
     {
-        var page = accesses.List(callers.Required, new AccessFilter(dataset, reader, from, to, before, limit ?? Accesses.PageDefault));
-        return Results.Json(new
-        {
-            accesses = page.Select(a => new { a.Id, a.Dataset, a.Reader, a.Time, a.Entry, content = a.Json() }),
-            next = page.Count == Math.Clamp(limit ?? Accesses.PageDefault, 1, Accesses.PageMax) ? page[^1].Id : (Guid?)null,
-        });
+        var most = Paging.Limit(limit, Accesses.PageDefault, Accesses.PageMax);
+        if (!most.Ok)
+            return most.Problem.ToResult();
+        var page = accesses.List(callers.Required, new AccessFilter(dataset, reader, from, to, cursor ?? before, most.Value));
+        Guid? next = page.Count == most.Value ? page[^1].Id : null;
+        if (next is { } more)
+            Paging.LinkNext(http, more.ToString());
+        return Results.Json(new AccessList([.. page.Select(a => new ListedAccess(a.Id, a.Dataset, a.Reader, a.Time, a.Entry, a.Json()))], next));
     }
+
+    /// <param name="Accesses">The newest first.</param>
+    /// <param name="Next">The cursor of the next page.</param>
+    internal sealed record AccessList(IReadOnlyList<ListedAccess> Accesses, Guid? Next);
+
+    internal sealed record ListedAccess(Guid Id, string Dataset, string Reader, DateTimeOffset Time, long? Entry, JsonElement Content);
 
     private static async Task<IResult> OneAsync(Guid id, Accesses accesses, Sequencer sequencer, CallerAccessor callers, CancellationToken cancel) =>
         accesses.Find(callers.Required, id) is { } access

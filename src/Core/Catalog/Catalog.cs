@@ -47,7 +47,7 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
     /// Creates a dataset, or makes its next version if the change is compatible. Who may: a steward of the owning unit. An equal definition
     /// changes nothing.
     /// </summary>
-    /// <param name="expected">The version the caller last saw (If-Match), or null.</param>
+    /// <param name="expected">The version the caller last saw (If-Match); 0: there must be none yet; or null.</param>
     public async Task<Result<PutOutcome>> PutAsync(Caller caller, string id, JsonElement definition, int? expected, CancellationToken cancel)
     {
         if (!caller.Has(Roles.Steward))
@@ -62,11 +62,11 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
             var now = clock.GetUtcNow();
             db.Audit = new AuditContext(caller.Party, now);
             if (Elements.BindingFault(db, parsed.Value) is { } unbound)
-                return Problem.Invalid("dataset.invalid", unbound.Message) with { Extensions = new Dictionary<string, object?> { ["path"] = unbound.Path } };
+                return Problem.Invalid("dataset.invalid", unbound.English, unbound.Chinese) with { Extensions = new Dictionary<string, object?> { ["path"] = unbound.Path } };
             var state = db.Set<DatasetState>().SingleOrDefault(d => d.Id == id);
             if (state is null)
             {
-                if (expected is not null)
+                if (expected is > 0)
                     return Problem.NotFound("dataset.unknown", "There is no dataset with this id.");
                 state = new DatasetState { Number = (db.Set<DatasetState>().Max(d => (long?)d.Number) ?? 0) + 1, Id = id, Owner = parsed.Value.Owner, Version = 1, Created = now, Changed = now };
                 db.Add(state);
@@ -85,8 +85,8 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
             var next = parsed.Value with { Number = current.Number, Version = current.Version };
             if (DatasetJson.ToText(next) == DatasetJson.ToText(current))
                 return new PutOutcome(current, Created: false);
-            if (DatasetCompatibility.Obstacle(current, next) is { } obstacle)
-                return Problem.Conflict("dataset.incompatible", obstacle);
+            if (DatasetCompatibility.Obstacle(current, next) is var (obstacle, chinese))
+                return Problem.Conflict("dataset.incompatible", obstacle, chinese);
             next = next with { Version = current.Version + 1 };
             state.Version = next.Version;
             state.Owner = next.Owner;

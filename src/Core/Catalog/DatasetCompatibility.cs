@@ -7,30 +7,31 @@ namespace Gongzhi.Core.Catalog;
 public static class DatasetCompatibility
 {
     /// <summary>Answers why <paramref name="next"/> cannot follow <paramref name="current"/>, or null when it can.</summary>
-    public static string? Obstacle(Dataset current, Dataset next)
+    public static (string English, string Chinese)? Obstacle(Dataset current, Dataset next)
     {
         if (next.Fields.Count < current.Fields.Count)
-            return "Fields cannot be removed from a dataset; make a new one.";
+            return ("Fields cannot be removed from a dataset; make a new one.", "数据集的字段不能删除；请新建数据集。");
         for (var i = 0; i < current.Fields.Count; i++)
         {
             var (was, now) = (current.Fields[i], next.Fields[i]);
             if (was.Name != now.Name)
-                return $"The field {was.Name} must keep its name and its position; new fields go at the end.";
+                return ($"The field {was.Name} must keep its name and its position; new fields go at the end.", $"字段 {was.Name} 的名称和位置不可更改；新字段须加在最后。");
             if (was.Type != now.Type || was.Scale != now.Scale)
-                return $"The field {was.Name} must keep its type and scale.";
+                return ($"The field {was.Name} must keep its type and scale.", $"字段 {was.Name} 的类型和小数位数不可更改。");
             if (Tightened(was.Constraints, now.Constraints) || (now.ElementType != was.ElementType && now.ElementType is not null))
-                return $"The constraints of the field {was.Name} can be loosened but not tightened: rows already kept might break them.";
+                return ($"The constraints of the field {was.Name} can be loosened but not tightened: rows already kept might break them.", $"字段 {was.Name} 的约束只能放宽，不能收紧：已保存的行可能不符合。");
         }
         for (var i = current.Fields.Count; i < next.Fields.Count; i++)
         {
             if (next.Fields[i].Constraints.Required)
-                return $"The new field {next.Fields[i].Name} cannot be required: rows already kept do not have it.";
+                return ($"The new field {next.Fields[i].Name} cannot be required: rows already kept do not have it.", $"新字段 {next.Fields[i].Name} 不能设为必填：已保存的行没有该字段。");
         }
         if (current.TimeField != next.TimeField || current.PlaceField != next.PlaceField || current.SubjectField != next.SubjectField)
-            return "The time, place and subject fields cannot change.";
+            return ("The time, place and subject fields cannot change.", "时间、地点和主体字段不可更改。");
         if (!current.PrimaryKey.SequenceEqual(next.PrimaryKey))
-            return "The primary key cannot change.";
-        return current.Salted != next.Salted ? "Whether rows are salted (personal, or of class important or core) cannot change." : null;
+            return ("The primary key cannot change.", "主键不可更改。");
+        return current.Salted != next.Salted
+            ? ("Whether rows are salted (personal, or of class important or core) cannot change.", "行是否加盐（个人数据，或重要、核心数据）不可更改。") : null;
     }
 
     private static bool Tightened(FieldConstraints was, FieldConstraints now) =>

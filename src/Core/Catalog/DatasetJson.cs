@@ -21,18 +21,18 @@ public static partial class DatasetJson
     public static Result<Dataset> Parse(JsonElement json, string id, string? owner, int version = 1, long number = 0)
     {
         if (!IdPattern().IsMatch(id))
-            return Invalid("id", "A dataset id has 1 to 64 characters: a lower-case letter, then lower-case letters, digits or hyphens.");
+            return Invalid("id", "A dataset id has 1 to 64 characters: a lower-case letter, then lower-case letters, digits or hyphens.", "数据集编号为 1 至 64 个字符：以小写字母开头，后接小写字母、数字或连字符。");
         if (json.ValueKind != JsonValueKind.Object || !json.TryGetProperty("schema", out var schema)
             || schema.ValueKind != JsonValueKind.Object || !schema.TryGetProperty("fields", out var fieldsJson) || fieldsJson.ValueKind != JsonValueKind.Array)
-            return Invalid("schema.fields", "A definition needs a schema with a list of fields.");
+            return Invalid("schema.fields", "A definition needs a schema with a list of fields.", "定义须有 schema，其中须有字段列表。");
         if (fieldsJson.GetArrayLength() is 0 or > FieldsMax)
-            return Invalid("schema.fields", $"A dataset has 1 to {FieldsMax} fields.");
+            return Invalid("schema.fields", $"A dataset has 1 to {FieldsMax} fields.", $"数据集有 1 至 {FieldsMax} 个字段。");
         try
         {
             var missing = Texts(schema, "missingValues") ?? [""];
             var zone = Text(json, "timeZone") ?? "Asia/Shanghai";
             if (!TimeZoneInfo.TryFindSystemTimeZoneById(zone, out _))
-                return Invalid("timeZone", "The time zone is not known; use a name such as Asia/Shanghai.");
+                return Invalid("timeZone", "The time zone is not known; use a name such as Asia/Shanghai.", "时区未知；请使用如 Asia/Shanghai 的名称。");
             var fields = new List<Field>();
             foreach (var f in fieldsJson.EnumerateArray())
                 fields.Add(ParseField(f, zone));
@@ -41,7 +41,7 @@ public static partial class DatasetJson
                 Id = id,
                 Version = version,
                 Number = number,
-                Owner = Text(json, "owner") ?? owner ?? throw new Refusal("owner", "The dataset needs an owner: name a unit."),
+                Owner = Text(json, "owner") ?? owner ?? throw new Refusal("owner", "The dataset needs an owner: name a unit.", "数据集须有所属单位。"),
                 Title = Localised(json, "title"),
                 Description = Localised(json, "description"),
                 Class = Choice(json, "class", DataClass.General, ("general", DataClass.General), ("important", DataClass.Important), ("core", DataClass.Core)),
@@ -60,7 +60,7 @@ public static partial class DatasetJson
         }
         catch (Refusal refusal)
         {
-            return Invalid(refusal.Path, refusal.Message);
+            return Invalid(refusal.Path, refusal.Message, refusal.Chinese);
         }
     }
 
@@ -151,9 +151,9 @@ public static partial class DatasetJson
     private static Field ParseField(JsonElement json, string zone)
     {
         if (json.ValueKind != JsonValueKind.Object || Text(json, "name") is not { } name)
-            throw new Refusal("schema.fields", "Each field needs a name.");
+            throw new Refusal("schema.fields", "Each field needs a name.", "每个字段都须有名称。");
         if (name.Length > 64 || name.Length == 0 || name[0] == '_' || name.Any(char.IsControl) || name != name.Trim())
-            throw new Refusal($"schema.fields.{name}", "A field name has 1 to 64 characters, no control characters, and does not begin with an underscore.");
+            throw new Refusal($"schema.fields.{name}", "A field name has 1 to 64 characters, no control characters, and does not begin with an underscore.", "字段名为 1 至 64 个字符，不含控制字符，不以下划线开头。");
         var typeName = Text(json, "type") ?? "string";
         var hasScale = json.TryGetProperty("scale", out var scaleJson) && scaleJson.ValueKind != JsonValueKind.Null;
         var type = typeName switch
@@ -168,13 +168,13 @@ public static partial class DatasetJson
             "year" => FieldType.Year,
             "yearmonth" => FieldType.YearMonth,
             "place" => FieldType.Place,
-            _ => throw new Refusal($"schema.fields.{name}.type", $"The type {typeName} is not supported; use string, integer, number, boolean, date, datetime, time, year, yearmonth or place."),
+            _ => throw new Refusal($"schema.fields.{name}.type", $"The type {typeName} is not supported; use string, integer, number, boolean, date, datetime, time, year, yearmonth or place.", $"不支持类型 {typeName}；可用 string、integer、number、boolean、date、datetime、time、year、yearmonth、place。"),
         };
         var scale = 0;
         if (hasScale && (!scaleJson.TryGetInt32(out scale) || scale is < 0 or > 12))
-            throw new Refusal($"schema.fields.{name}.scale", "A scale is a whole number from 0 to 12.");
+            throw new Refusal($"schema.fields.{name}.scale", "A scale is a whole number from 0 to 12.", "小数位数为 0 至 12 的整数。");
         if (hasScale && typeName != "number")
-            throw new Refusal($"schema.fields.{name}.scale", "Only numbers have a scale.");
+            throw new Refusal($"schema.fields.{name}.scale", "Only numbers have a scale.", "只有数值有小数位数。");
         var field = new Field
         {
             Name = name,
@@ -197,14 +197,14 @@ public static partial class DatasetJson
         if (pattern is not null)
         {
             if (field.Storage != FieldStorage.Text)
-                throw new Refusal(path, "Only texts have a pattern.");
+                throw new Refusal(path, "Only texts have a pattern.", "只有文本可以有模式。");
             try
             {
                 _ = new Regex(pattern, RegexOptions.NonBacktracking);
             }
             catch (Exception e) when (e is ArgumentException or NotSupportedException)
             {
-                throw new Refusal(path, "The pattern is not a regular expression that can be matched in linear time.");
+                throw new Refusal(path, "The pattern is not a regular expression that can be matched in linear time.", "该模式不是可在线性时间内匹配的正则表达式。");
             }
         }
         return new FieldConstraints
@@ -239,7 +239,7 @@ public static partial class DatasetJson
             FieldType.YearMonth => ValueParser.YearMonth(text, out limit),
             _ => new ValueParser.Fault("type", "This type has no limits."),
         };
-        return fault is { } found ? throw new Refusal($"{path}.{name}", found.Message) : limit;
+        return fault is { } found ? throw new Refusal($"{path}.{name}", found.Message, "该限值不符合字段的类型。") : limit;
     }
 
     private static double? LimitDouble(Field field, JsonElement json, string name, string path)
@@ -248,7 +248,7 @@ public static partial class DatasetJson
             return null;
         return value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var limit) && double.IsFinite(limit)
             ? limit
-            : throw new Refusal($"{path}.{name}", "This is not a number.");
+            : throw new Refusal($"{path}.{name}", "This is not a number.", "这不是数值。");
     }
 
     private static JsonValue LimitJson(Field field, long value)
@@ -271,13 +271,13 @@ public static partial class DatasetJson
             return null;
         return field.Storage == FieldStorage.Text && value.TryGetInt32(out var length) && length >= 0
             ? length
-            : throw new Refusal($"{path}.{name}", "A length is a whole number of characters, for texts alone.");
+            : throw new Refusal($"{path}.{name}", "A length is a whole number of characters, for texts alone.", "长度为整数个字符，且仅用于文本。");
     }
 
     private static List<string> EnumTexts(JsonElement list, string path)
     {
         if (list.ValueKind != JsonValueKind.Array || list.GetArrayLength() is 0 or > 10_000)
-            throw new Refusal($"{path}.enum", "A code list has 1 to 10,000 values.");
+            throw new Refusal($"{path}.enum", "A code list has 1 to 10,000 values.", "代码表有 1 至 10,000 个值。");
         return [.. list.EnumerateArray().Select(v => v.ValueKind == JsonValueKind.String ? v.GetString()! : v.GetRawText())];
     }
 
@@ -287,7 +287,7 @@ public static partial class DatasetJson
             return [];
         if (key.ValueKind == JsonValueKind.String)
             return [key.GetString()!];
-        return Texts(schema, "primaryKey") ?? throw new Refusal("schema.primaryKey", "A primary key is a list of field names.");
+        return Texts(schema, "primaryKey") ?? throw new Refusal("schema.primaryKey", "A primary key is a list of field names.", "主键为字段名列表。");
     }
 
     private static Problem? Check(Dataset dataset)
@@ -297,7 +297,7 @@ public static partial class DatasetJson
         {
             // DuckDB compares names without regard to case, so two that differ only in case would be one column there.
             if (!names.Add(field.Name.ToUpperInvariant()))
-                return Invalid($"schema.fields.{field.Name}", "Two fields have this name.");
+                return Invalid($"schema.fields.{field.Name}", "Two fields have this name.", "有两个字段同名。");
         }
         foreach (var (role, name) in new[] { ("time", dataset.TimeField), ("place", dataset.PlaceField), ("subject", dataset.SubjectField) })
         {
@@ -305,7 +305,7 @@ public static partial class DatasetJson
                 continue;
             var index = dataset.IndexOf(name);
             if (index < 0)
-                return Invalid(role, $"The {role} field {name} is not among the fields.");
+                return Invalid(role, $"The {role} field {name} is not among the fields.", $"{role} 所指的字段 {name} 不存在。");
             var type = dataset.Fields[index].Type;
             var fits = role switch
             {
@@ -314,17 +314,17 @@ public static partial class DatasetJson
                 _ => type == FieldType.String,
             };
             if (!fits)
-                return Invalid(role, $"The {role} field {name} has a type that cannot serve as {role}.");
+                return Invalid(role, $"The {role} field {name} has a type that cannot serve as {role}.", $"字段 {name} 的类型不能用作 {role}。");
         }
         foreach (var key in dataset.PrimaryKey)
         {
             if (dataset.IndexOf(key) < 0)
-                return Invalid("schema.primaryKey", $"The key field {key} is not among the fields.");
+                return Invalid("schema.primaryKey", $"The key field {key} is not among the fields.", $"主键字段 {key} 不存在。");
         }
         return null;
     }
 
-    private static Problem Invalid(string path, string message) => Problem.Invalid("dataset.invalid", message) with
+    private static Problem Invalid(string path, string message, string chinese) => Problem.Invalid("dataset.invalid", message, chinese) with
     {
         Extensions = new Dictionary<string, object?> { ["path"] = path },
     };
@@ -333,21 +333,21 @@ public static partial class DatasetJson
     {
         if (!json.TryGetProperty(name, out var value) || value.ValueKind == JsonValueKind.Null)
             return null;
-        return value.ValueKind == JsonValueKind.String ? value.GetString() : throw new Refusal(name, "This must be text.");
+        return value.ValueKind == JsonValueKind.String ? value.GetString() : throw new Refusal(name, "This must be text.", "此处须为文本。");
     }
 
     private static List<string>? Texts(JsonElement json, string name)
     {
         if (!json.TryGetProperty(name, out var value) || value.ValueKind != JsonValueKind.Array)
             return null;
-        return [.. value.EnumerateArray().Select(v => v.ValueKind == JsonValueKind.String ? v.GetString()! : throw new Refusal(name, "This must be a list of texts."))];
+        return [.. value.EnumerateArray().Select(v => v.ValueKind == JsonValueKind.String ? v.GetString()! : throw new Refusal(name, "This must be a list of texts.", "此处须为文本列表。"))];
     }
 
     private static bool Boolean(JsonElement json, string path) => json.ValueKind switch
     {
         JsonValueKind.True => true,
         JsonValueKind.False => false,
-        _ => throw new Refusal(path, "This must be true or false."),
+        _ => throw new Refusal(path, "This must be true or false.", "此处须为 true 或 false。"),
     };
 
     private static T Choice<T>(JsonElement json, string name, T otherwise, params (string Name, T Value)[] choices)
@@ -359,7 +359,7 @@ public static partial class DatasetJson
             if (choice == text)
                 return value;
         }
-        throw new Refusal(name, $"This must be one of {string.Join(", ", choices.Select(c => c.Name))}.");
+        throw new Refusal(name, $"This must be one of {string.Join(", ", choices.Select(c => c.Name))}.", $"此处须为以下之一：{string.Join("、", choices.Select(c => c.Name))}。");
     }
 
     private static Dictionary<string, string> Localised(JsonElement json, string name)
@@ -372,12 +372,12 @@ public static partial class DatasetJson
             JsonValueKind.Object => value.EnumerateObject().Where(p => p.Value.ValueKind == JsonValueKind.String).Take(16)
                 .ToDictionary(p => p.Name, p => Limited(p.Value.GetString()!, name)),
             JsonValueKind.Null => [],
-            _ => throw new Refusal(name, "This must be text, or text by language."),
+            _ => throw new Refusal(name, "This must be text, or text by language.", "此处须为文本，或按语言给出的文本。"),
         };
     }
 
     private static string Limited(string text, string name) =>
-        text.Length <= 4_000 ? text : throw new Refusal(name, "This text is longer than 4,000 characters.");
+        text.Length <= 4_000 ? text : throw new Refusal(name, "This text is longer than 4,000 characters.", "此文本超过 4,000 个字符。");
 
     private static JsonObject Localised(IReadOnlyDictionary<string, string> texts) =>
         new(texts.OrderBy(t => t.Key, StringComparer.Ordinal).Select(t => KeyValuePair.Create<string, JsonNode?>(t.Key, t.Value)));
@@ -385,9 +385,10 @@ public static partial class DatasetJson
     [GeneratedRegex("^[a-z][a-z0-9-]{0,63}$")]
     private static partial Regex IdPattern();
 
-    private sealed class Refusal(string path, string message) : Exception(message)
+    private sealed class Refusal(string path, string message, string chinese) : Exception(message)
     {
         public string Path { get; } = path;
+        public string Chinese { get; } = chinese;
     }
 }
 

@@ -48,8 +48,8 @@ public sealed partial class Elements
     /// <summary>Defines an element, or changes its names, measure, sensitivity, and adds codes; answers whether it is new.</summary>
     public async Task<Result<bool>> DefineAsync(Caller caller, Element element, CancellationToken cancel = default)
     {
-        if (Fault(element) is { } fault)
-            return Problem.Invalid("element.invalid", fault);
+        if (Fault(element) is var (english, chinese))
+            return Problem.Invalid("element.invalid", english, chinese);
         var now = _time.GetUtcNow();
         return await _writer.ChangeAsync<Result<bool>>((db, scope) =>
         {
@@ -78,15 +78,15 @@ public sealed partial class Elements
     }
 
     /// <summary>What is wrong with the first field whose binding does not hold, and where; null when all hold. Read in the transaction that keeps the definition.</summary>
-    internal static (string Path, string Message)? BindingFault(NodeDb db, Dataset dataset)
+    internal static (string Path, string English, string Chinese)? BindingFault(NodeDb db, Dataset dataset)
     {
         foreach (var field in dataset.Fields.Where(f => f.Element is not null))
         {
             var path = $"schema.fields.{field.Name}.element";
             if (db.Set<ElementState>().AsNoTracking().SingleOrDefault(e => e.Id == field.Element) is not { } element)
-                return (path, $"There is no element {field.Element}.");
+                return (path, $"There is no element {field.Element}.", $"没有数据元 {field.Element}。");
             if (element.Type != TypeName(field.Type))
-                return (path, $"The element {field.Element} is of type {element.Type}, the field is not.");
+                return (path, $"The element {field.Element} is of type {element.Type}, the field is not.", $"数据元 {field.Element} 的类型为 {element.Type}，与字段的类型不同。");
         }
         return null;
     }
@@ -94,15 +94,16 @@ public sealed partial class Elements
     private bool MayDefine(Caller caller, string unit) =>
         _directory.Unit(unit) is not null && (_directory.IsBootstrap(caller.Party) || _directory.Holds(caller, Roles.Steward, unit));
 
-    private static string? Fault(Element element) =>
-        !Id().IsMatch(element.Id) ? "An id has 1 to 64 lower-case letters, digits and hyphens, a letter first."
-        : !Text(element.NameZh, NameMax) || !Text(element.NameEn, NameMax) ? $"An element has both names, of 1 to {NameMax} characters."
-        : !Types.Contains(element.Type) ? "The type is one of " + string.Join(", ", Types) + "."
-        : !Sensitivities.Contains(element.Sensitivity) ? "The sensitivity is one of " + string.Join(", ", Sensitivities) + "."
-        : element.Measure is { } measure && !Text(measure, MeasureMax) ? $"A unit of measure has 1 to {MeasureMax} characters."
+    private static (string English, string Chinese)? Fault(Element element) =>
+        !Id().IsMatch(element.Id) ? ("An id has 1 to 64 lower-case letters, digits and hyphens, a letter first.", "编号须以小写字母开头，由 1 至 64 个小写字母、数字、连字符组成。")
+        : !Text(element.NameZh, NameMax) || !Text(element.NameEn, NameMax) ? ($"An element has both names, of 1 to {NameMax} characters.", $"数据元须有中英文名称，各 1 至 {NameMax} 个字符。")
+        : !Types.Contains(element.Type) ? ("The type is one of " + string.Join(", ", Types) + ".", "类型须为：" + string.Join("、", Types) + "。")
+        : !Sensitivities.Contains(element.Sensitivity) ? ("The sensitivity is one of " + string.Join(", ", Sensitivities) + ".", "敏感级别须为：" + string.Join("、", Sensitivities) + "。")
+        : element.Measure is { } measure && !Text(measure, MeasureMax) ? ($"A unit of measure has 1 to {MeasureMax} characters.", $"计量单位为 1 至 {MeasureMax} 个字符。")
         : element.Codes is not { } codes ? null
         : codes.Count is 0 or > CodesMax || codes.Any(c => !Text(c.Code, CodeMax) || !Text(c.Zh, NameMax) || !Text(c.En, NameMax))
-            || codes.Select(c => c.Code).Distinct(StringComparer.Ordinal).Count() != codes.Count ? $"A code list has 1 to {CodesMax} different codes of 1 to {CodeMax} characters, each with both names."
+            || codes.Select(c => c.Code).Distinct(StringComparer.Ordinal).Count() != codes.Count ? ($"A code list has 1 to {CodesMax} different codes of 1 to {CodeMax} characters, each with both names.",
+                $"代码表有 1 至 {CodesMax} 个互不相同的代码，每个 1 至 {CodeMax} 个字符，并有中英文名称。")
         : null;
 
     private static bool Text(string? text, int max) => text is { Length: > 0 } && text.Length <= max && !text.Any(char.IsControl);

@@ -91,7 +91,7 @@ public sealed class RowReader
         var unknown = header.Where(h => dataset.IndexOf(h) < 0 && h != SupersedesColumn).Take(20).ToArray();
         if (unknown.Length > 0)
         {
-            return Problem.Invalid("records.unknownColumns", $"The file has columns that the dataset does not know: {string.Join(", ", unknown)}.") with
+            return Problem.Invalid("records.unknownColumns", $"The file has columns that the dataset does not know: {string.Join(", ", unknown)}.", $"文件中有数据集没有的列：{string.Join("、", unknown)}。") with
             {
                 Extensions = new Dictionary<string, object?> { ["columns"] = unknown },
             };
@@ -109,7 +109,7 @@ public sealed class RowReader
         var absent = dataset.Fields.Where((f, i) => columnOf[i] < 0 && Required(dataset, f)).Select(f => f.Name).Take(20).ToArray();
         if (absent.Length > 0)
         {
-            return Problem.Invalid("records.missingColumns", $"The file lacks columns that the dataset requires: {string.Join(", ", absent)}.") with
+            return Problem.Invalid("records.missingColumns", $"The file lacks columns that the dataset requires: {string.Join(", ", absent)}.", $"文件缺少数据集要求的列：{string.Join("、", absent)}。") with
             {
                 Extensions = new Dictionary<string, object?> { ["columns"] = absent },
             };

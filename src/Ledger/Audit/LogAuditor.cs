@@ -29,13 +29,31 @@ public static class LogAuditor
     /// <param name="from">A signed checkpoint seen earlier, which this log must extend; empty for none.</param>
     /// <param name="cancel">Stops the audit.</param>
     /// <exception cref="IOException">The source could not be read (as opposed to: what it holds is wrong).</exception>
+    public static Task<AuditReport> AuditAsync(
+        ITileSource source, NoteVerifier key, ReadOnlyMemory<byte> from = default, CancellationToken cancel = default) =>
+        AuditAsync(source, key, from, default, cancel);
+
+    /// <summary>Audits the log up to a checkpoint that was kept, whatever has been added and published since.</summary>
+    /// <param name="source">A directory or a URL.</param>
+    /// <param name="key">The log's key.</param>
+    /// <param name="from">A signed checkpoint seen earlier, which the log must extend; empty for none.</param>
+    /// <param name="to">The signed checkpoint to audit up to; empty for the one the source publishes.</param>
+    /// <param name="cancel">Stops the audit.</param>
+    /// <exception cref="IOException">The source could not be read (as opposed to: what it holds is wrong).</exception>
     public static async Task<AuditReport> AuditAsync(
-        ITileSource source, NoteVerifier key, ReadOnlyMemory<byte> from = default, CancellationToken cancel = default)
+        ITileSource source, NoteVerifier key, ReadOnlyMemory<byte> from, ReadOnlyMemory<byte> to, CancellationToken cancel)
     {
         ArgumentNullException.ThrowIfNull(source);
         Checkpoint? older = null;
         if (!from.IsEmpty && !Checkpoint.TryOpen(from.Span, key, out older))
             return new AuditReport(0, default, null, 0, new LogBreak("from", "the older checkpoint is not signed by this key."));
+        Checkpoint? head;
+        if (!to.IsEmpty)
+        {
+            return Checkpoint.TryOpen(to.Span, key, out head)
+                ? await AuditAsync(source, head, older, "to", cancel).ConfigureAwait(false)
+                : new AuditReport(0, default, older?.Size, 0, new LogBreak("to", "the checkpoint to audit up to is not signed by this key."));
+        }
         byte[]? published;
         try
         {
@@ -46,14 +64,19 @@ public static class LogAuditor
             return new AuditReport(0, default, older?.Size, 0, new LogBreak(TilePath.Checkpoint, "is longer than any checkpoint may be."));
         }
         if (published is null) return new AuditReport(0, default, older?.Size, 0, new LogBreak(TilePath.Checkpoint, "is missing."));
-        if (!Checkpoint.TryOpen(published, key, out var head))
-            return new AuditReport(0, default, older?.Size, 0, new LogBreak(TilePath.Checkpoint, "is not a checkpoint signed by this key."));
+        return Checkpoint.TryOpen(published, key, out head)
+            ? await AuditAsync(source, head, older, TilePath.Checkpoint, cancel).ConfigureAwait(false)
+            : new AuditReport(0, default, older?.Size, 0, new LogBreak(TilePath.Checkpoint, "is not a checkpoint signed by this key."));
+    }
+
+    private static async Task<AuditReport> AuditAsync(ITileSource source, Checkpoint head, Checkpoint? older, string named, CancellationToken cancel)
+    {
         var hashed = 0L;
         LogBreak? broken;
         try
         {
             if (older is not null && older.Size > head.Size)
-                throw new LedgerCorruptException(TilePath.Checkpoint, $"is of size {head.Size}, smaller than the older one's {older.Size}: the log went back.");
+                throw new LedgerCorruptException(named, $"is of size {head.Size}, smaller than the older one's {older.Size}: the log went back.");
             await foreach (var count in WalkAsync(source, head, older, cancel).ConfigureAwait(false)) hashed += count;
             broken = null;
         }

@@ -17,6 +17,9 @@ public static class ExitCode
 
     /// <summary>The node cannot be reached or cannot take changes; trying again is right.</summary>
     public const int Unavailable = 3;
+
+    /// <summary>What the data directory holds is not what was committed; a person has to look.</summary>
+    public const int Damaged = 4;
 }
 
 /// <summary>The command line: one verb a file.</summary>
@@ -25,8 +28,8 @@ public static class GongzhiCommand
     public static RootCommand Create()
     {
         var root = new RootCommand(Say.In(
-            "Gongzhi (共治): an open governance data node.\nExit codes: 0 done, 1 refused, 2 wrong usage, 3 unavailable (try again).",
-            "共治：开放的治理数据节点。\n退出码：0 完成，1 被拒绝，2 用法有误，3 暂不可用（请重试）。"))
+            "Gongzhi (共治): an open governance data node.\nExit codes: 0 done, 1 refused, 2 wrong usage, 3 unavailable (try again), 4 the data directory is damaged.",
+            "共治：开放的治理数据节点。\n退出码：0 完成，1 被拒绝，2 用法有误，3 暂不可用（请重试），4 数据目录已损坏。"))
         {
             ServeCommand.Create(),
             SampleCommand.Create(),

@@ -72,6 +72,11 @@ internal sealed class NodeClient : IDisposable
             await Console.Error.WriteLineAsync(e.Message).ConfigureAwait(false);
             return ExitCode.Refused;
         }
+        catch (Exception e) when (Damage.Is(e))
+        {
+            await Console.Error.WriteLineAsync(Damage.Sentence(e)).ConfigureAwait(false);
+            return ExitCode.Damaged;
+        }
         catch (HttpRequestException e)
         {
             await Console.Error.WriteLineAsync(Say.In("The node cannot be reached: ", "连不上节点：") + e.Message).ConfigureAwait(false);
@@ -94,17 +99,16 @@ internal sealed class NodeClient : IDisposable
         }
     }
 
-    public static async Task<NodeClient> SignInAsync(string url, string? client, CancellationToken cancel)
+    /// <summary>Signed in where an account is given or kept; else nobody, whom the node shows open data.</summary>
+    public static async Task<NodeClient> SignInIfKnownAsync(string url, string? client, CancellationToken cancel)
     {
         var node = new NodeClient(Address(url));
         try
         {
             var pair = client ?? Environment.GetEnvironmentVariable("GONGZHI_CLIENT");
-            var token = pair is null
-                ? await KeptLogin.TokenAsync(node, cancel).ConfigureAwait(false)
-                    ?? throw new CliException(ExitCode.Usage, Say.In("No account: give --client ID:SECRET, set GONGZHI_CLIENT, or run gongzhi login.", "没有账号：请给出 --client ID:密钥，设置 GONGZHI_CLIENT，或运行 gongzhi login。"))
-                : await node.ClientTokenAsync(pair, cancel).ConfigureAwait(false);
-            node._http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+            var token = pair is null ? await KeptLogin.TokenAsync(node, cancel).ConfigureAwait(false) : await node.ClientTokenAsync(pair, cancel).ConfigureAwait(false);
+            if (token is not null)
+                node._http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
             return node;
         }
         catch
@@ -112,6 +116,15 @@ internal sealed class NodeClient : IDisposable
             node.Dispose();
             throw;
         }
+    }
+
+    public static async Task<NodeClient> SignInAsync(string url, string? client, CancellationToken cancel)
+    {
+        var node = await SignInIfKnownAsync(url, client, cancel).ConfigureAwait(false);
+        if (node._http.DefaultRequestHeaders.Authorization is not null)
+            return node;
+        node.Dispose();
+        throw new CliException(ExitCode.Usage, Say.In("No account: give --client ID:SECRET, set GONGZHI_CLIENT, or run gongzhi login.", "没有账号：请给出 --client ID:密钥，设置 GONGZHI_CLIENT，或运行 gongzhi login。"));
     }
 
     public static NodeClient Anonymous(string url) => new(Address(url));

@@ -29,7 +29,7 @@ internal static class ProofExport
         if (ids is null && request.Purpose is null && request.Receipt is null)
             throw new CliException(ExitCode.Usage, Say.In("Say which rows: --purpose to draw from what you may read, --receipt FILE, or --rows ID,ID.",
                 "请说明取哪些行：--purpose（从可读的行中抽取）、--receipt 文件，或 --rows 编号,编号。"));
-        using var node = await NodeClient.SignInAsync(url, client, cancel).ConfigureAwait(false);
+        using var node = await NodeClient.SignInIfKnownAsync(url, client, cancel).ConfigureAwait(false);
         ids ??= request.Receipt is { } receipt
             ? await FromReceiptAsync(receipt, request.Dataset, count, cancel).ConfigureAwait(false)
             : await DrawAsync(node, request, count, json, cancel).ConfigureAwait(false);

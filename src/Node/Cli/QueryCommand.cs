@@ -129,7 +129,7 @@ internal static partial class QueryCommand
     private static async Task<int> AskAsync(
         JsonObject body, string format, string? output, bool json, string url, string? client, CancellationToken cancel)
     {
-        using var node = await NodeClient.SignInAsync(url, client, cancel).ConfigureAwait(false);
+        using var node = await NodeClient.SignInIfKnownAsync(url, client, cancel).ConfigureAwait(false);
         using var response = await PostAsync(node, body, format, json, cancel).ConfigureAwait(false);
         if (output is null)
         {

@@ -73,20 +73,25 @@ internal static class ServeCommand
         {
             return ExitCode.Ok;
         }
+        catch (Exception e) when (Damage.Is(e))
+        {
+            await Console.Error.WriteLineAsync(Damage.Sentence(e)).ConfigureAwait(false);
+            return ExitCode.Damaged;
+        }
         catch (StartRefusedException e)
         {
-            await Console.Error.WriteLineAsync(e.Message).ConfigureAwait(false);
+            await Console.Error.WriteLineAsync(Say.In(e.Message, "节点不能启动：" + e.Message)).ConfigureAwait(false);
             return ExitCode.Refused;
         }
         catch (Exception e) when (StorageFull.Is(e))
         {
-            await Console.Error.WriteLineAsync("The disk of the data directory is full; the node cannot start until there is room.").ConfigureAwait(false);
+            await Console.Error.WriteLineAsync(Say.In("The disk of the data directory is full; the node cannot start until there is room.", "数据目录所在磁盘已满；腾出空间后节点才能启动。")).ConfigureAwait(false);
             return ExitCode.Unavailable;
         }
         catch (IOException e)
         {
             // An address in use, a disk that is gone.
-            await Console.Error.WriteLineAsync(e.Message).ConfigureAwait(false);
+            await Console.Error.WriteLineAsync(Say.In(e.Message, "节点无法启动：" + e.Message)).ConfigureAwait(false);
             return ExitCode.Unavailable;
         }
     }

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Microsoft.AspNetCore.Authorization;
@@ -39,6 +40,20 @@ internal static class ApiDescription
                 },
             };
             return Task.CompletedTask;
+        });
+        options.AddOperationTransformer(async (operation, context, cancel) =>
+        {
+            if (context.Description.ActionDescriptor.EndpointMetadata.OfType<BodyShape>().LastOrDefault() is not { } body)
+                return;
+            var schema = body.Shape == typeof(Stream) ? new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary" }
+                : body.Shape == typeof(IReadOnlyDictionary<string, JsonElement>)
+                    ? new OpenApiSchema { Type = JsonSchemaType.Object, AdditionalProperties = new OpenApiSchema { Description = "A value by the field's name, of the field's type." } }
+                : await context.GetOrCreateSchemaAsync(body.Shape, null, cancel).ConfigureAwait(false);
+            operation.RequestBody = new OpenApiRequestBody
+            {
+                Required = true,
+                Content = body.ContentTypes.ToDictionary(type => type, _ => new OpenApiMediaType { Schema = schema }, StringComparer.Ordinal),
+            };
         });
         options.AddOperationTransformer((operation, context, _) =>
         {

@@ -85,7 +85,7 @@ public static partial class NodeHost
         services.AddSingleton(new CursorKey(System.Security.Cryptography.RandomNumberGenerator.GetBytes(32)));
         services.AddSingleton<GovernedQuery>();
         services.AddSingleton<GovernedProof>();
-        services.AddHostedService<RecordsStartup>();
+        services.AddSingleton<RecordsStartup>();
         services.AddPortal();
     }
 
@@ -114,12 +114,17 @@ public static partial class NodeHost
         return person;
     }
 
-    /// <summary>Opens what is kept, in order, before the first request; a ledger that is not what was signed stops the start.</summary>
+    private static Task OpenRecordsAsync(IServiceProvider services, CancellationToken cancel) => services.GetRequiredService<RecordsStartup>().OpenAsync(cancel);
+
+    /// <summary>
+    /// Opens what is kept, in order, before anything is served; a ledger that is not what was signed stops the start. Not a hosted service: the host would log
+    /// the failure at length before whoever started the node can say it in one sentence.
+    /// </summary>
     private sealed class RecordsStartup(
         World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Fold fold, Compaction compaction, KeyIndex keys, KeyMerge merge,
-        Erasures erasures, Sequencer sequencer) : IHostedService
+        Erasures erasures, Sequencer sequencer)
     {
-        public async Task StartAsync(CancellationToken cancellationToken)
+        public async Task OpenAsync(CancellationToken cancel)
         {
             using (var connection = NodeDatabase.OpenReader(world))
                 epoch.Load(connection);
@@ -128,13 +133,11 @@ public static partial class NodeHost
             records.Open();
             _ = fold;
             // Before the keys, which are made from the rows that stay.
-            await erasures.OpenAsync(cancellationToken).ConfigureAwait(false);
+            await erasures.OpenAsync(cancel).ConfigureAwait(false);
             _ = compaction;
             _ = merge;
-            await keys.OpenAsync(catalog, cancellationToken).ConfigureAwait(false);
-            await sequencer.OpenAsync(cancellationToken).ConfigureAwait(false);
+            await keys.OpenAsync(catalog, cancel).ConfigureAwait(false);
+            await sequencer.OpenAsync(cancel).ConfigureAwait(false);
         }
-
-        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 }

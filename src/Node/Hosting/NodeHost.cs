@@ -119,6 +119,8 @@ public static partial class NodeHost
             o.SerializerOptions.PropertyNamingPolicy = JsonNamingPolicy.CamelCase;
             o.SerializerOptions.Converters.Add(new JsonStringEnumConverter(JsonNamingPolicy.CamelCase));
             o.SerializerOptions.MaxDepth = 32;
+            // A number is a number: a text would also make every number of the description "integer or text" to generated clients.
+            o.SerializerOptions.NumberHandling = JsonNumberHandling.Strict;
             o.SerializerOptions.RespectNullableAnnotations = true;
         });
         services.AddOpenApi("v1", o => ApiDescription.Configure(o, world));
@@ -204,6 +206,7 @@ public static partial class NodeHost
             }
             await BootstrapClient.PrepareAsync(services, options, cancel).ConfigureAwait(false);
         }
+        await OpenRecordsAsync(app.Services, cancel).ConfigureAwait(false);
     }
 
     /// <summary>Services of the modules.</summary>

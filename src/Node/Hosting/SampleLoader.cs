@@ -28,6 +28,7 @@ internal static class SampleLoader
         ("steward", "数据管理员（演示）", Roles.Steward, "city-environment"),
         ("contributor", "报送人员（演示）", Roles.Contributor, "city-environment"),
         ("reader", "查询人员（演示）", Roles.Reader, "city-data-bureau"),
+        ("duty", "值班指挥（演示）", Roles.DutyOfficer, "city-emergency"),
         ("sysadmin", "系统管理员（演示）", Roles.SystemAdministrator, "node"),
         ("secadmin", "安全管理员（演示）", Roles.SecurityAdministrator, "node"),
         ("auditor", "审计管理员（演示）", Roles.AuditAdministrator, "node"),

@@ -17,27 +17,22 @@ internal static class AccountAdministration
 
     public static void MapAccountAdministration(this IEndpointRouteBuilder app)
     {
-        app.MapGet("/api/v1/accounts", ListAsync).WithName("listAccounts").RequireCaller([.. Separation.Three]);
+        app.MapGet("/api/v1/accounts", ListAsync).WithName("listAccounts").RequireCaller([.. Separation.Three]).Produces<AccountList>();
         app.MapPost("/api/v1/accounts", CreateAsync).WithName("createAccount").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax)
             .Produces<Invitation>(201).ProducesProblem(409).ProducesProblem(422);
         app.MapPost("/api/v1/accounts/{name}/invitation", InviteAsync).WithName("inviteAccount").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax)
             .Produces<Invitation>().ProducesProblem(404);
-        app.MapPost("/api/v1/parties/{id}/confirm", ConfirmAsync).WithName("confirmParty").RequireCaller(Roles.SecurityAdministrator).AcceptsBody(BodyMax).ProducesProblem(404);
+        app.MapPost("/api/v1/parties/{id}/confirm", ConfirmAsync).WithName("confirmParty").RequireCaller(Roles.SecurityAdministrator).AcceptsBody(BodyMax)
+            .Produces<ConfirmedParty>().ProducesProblem(403).ProducesProblem(404);
     }
 
     private static async Task<IResult> ListAsync(UserManager<Account> users, PartyDirectory parties, TimeProvider clock, CancellationToken cancel)
     {
         var now = clock.GetUtcNow();
         var all = await users.Users.AsNoTracking().OrderBy(a => a.NormalizedUserName).ToListAsync(cancel).ConfigureAwait(false);
-        return Results.Json(new
-        {
-            accounts = all.Select(a => new
-            {
-                name = a.UserName, party = a.PartyId, parties.Party(a.PartyId)?.DisplayName, disabled = parties.Party(a.PartyId) is not { Disabled: false }, suspended = parties.Party(a.PartyId) is { Suspended: true }, hasPassword = a.PasswordHash is not null,
-                twoFactor = a.TwoFactorEnabled, lockedUntil = a.LockoutEnd > now ? a.LockoutEnd : null,
-                roles = parties.Holdings(a.PartyId, now).Select(h => new { h.Role, h.Unit, h.Until }),
-            }),
-        });
+        return Results.Json(new AccountList([.. all.Select(a => new ListedAccount(
+            a.UserName!, a.PartyId, parties.Party(a.PartyId)?.DisplayName, parties.Party(a.PartyId) is not { Disabled: false }, parties.Party(a.PartyId) is { Suspended: true }, a.PasswordHash is not null, a.TwoFactorEnabled,
+            a.LockoutEnd > now ? a.LockoutEnd : null, [.. parties.Holdings(a.PartyId, now).Select(h => new AccountRole(h.Role, h.Unit, h.Until))]))]));
     }
 
     private static async Task<IResult> CreateAsync(
@@ -83,7 +78,7 @@ internal static class AccountAdministration
         // Before the party acts again.
         foreach (var account in await users.Users.Where(a => a.PartyId == id).ToListAsync(cancel).ConfigureAwait(false))
             await users.UpdateSecurityStampAsync(account).ConfigureAwait(false);
-        return (await parties.ConfirmAsync(callers.Required, id, cancel).ConfigureAwait(false)).ToResult(party => Results.Ok(new { id = party, suspended = false }));
+        return (await parties.ConfirmAsync(callers.Required, id, cancel).ConfigureAwait(false)).ToResult(party => Results.Ok(new ConfirmedParty(party, Suspended: false)));
     }
 
     private static async Task<Invitation> InvitationAsync(HttpContext http, UserManager<Account> users, Account account, NodeOptions options, TimeProvider clock, bool suspended)
@@ -98,6 +93,15 @@ internal static class AccountAdministration
     internal static readonly TimeSpan InvitationLife = TimeSpan.FromDays(1);
 
     private static readonly Problem Exists = Problem.Conflict("accounts.exists", "There is an account of this name.");
+
+    internal sealed record AccountList(IReadOnlyList<ListedAccount> Accounts);
+
+    internal sealed record ConfirmedParty(string Id, bool Suspended);
+
+    internal sealed record ListedAccount(
+        string Name, string Party, string? DisplayName, bool Disabled, bool Suspended, bool HasPassword, bool TwoFactor, DateTimeOffset? LockedUntil, IReadOnlyList<AccountRole> Roles);
+
+    internal sealed record AccountRole(string Role, string Unit, DateTimeOffset? Until);
 
     internal sealed record NewAccount(string Name = "", string? DisplayName = null);
 

@@ -28,6 +28,7 @@ internal static class LedgerPages
     {
         pages.MapGet("/ledger", ShowAsync).WithName("page-ledger").AllowAnonymous();
         pages.MapGet("/ledger/proof/{index:long:min(0)}", ProveAsync).WithName("page-ledger-proof").AllowAnonymous();
+        pages.MapGet("/ledger/proof/{index:long:min(0)}.json", ProveAsJsonAsync).WithName("ledgerEntry").AllowAnonymous().Produces<ProvenEntry>().ProducesProblem(404);
         // Where a reload or a change of language leads after a check.
         pages.MapGet("/ledger/check", () => Results.LocalRedirect("/ledger#check")).WithName("page-ledger-check").AllowAnonymous();
         pages.MapPost("/ledger/check", CheckAsync).WithName("page-ledger-check-form").AllowAnonymous().AcceptsBody(FormBytesMax).AddEndpointFilter(PageForms.RequireToken);
@@ -53,6 +54,18 @@ internal static class LedgerPages
         var proof = await sequencer.Log.ProveEntryAsync(index, cancel).ConfigureAwait(false);
         return Results.File(proof.Encode(), "text/plain; charset=utf-8", string.Create(CultureInfo.InvariantCulture, $"entry-{index}.tlog-proof"));
     }
+
+    /// <summary>The entry too, so that it can be checked without the log: <c>gongzhi-verify entry</c>.</summary>
+    private static async Task<IResult> ProveAsJsonAsync(long index, Sequencer sequencer, CancellationToken cancel)
+    {
+        if (index >= sequencer.Log.Head.Size)
+            return Problem.NotFound("ledger.noEntry", "The ledger has no entry of this number yet.").ToResult();
+        var entry = await sequencer.Log.ReadEntryAsync(index, cancel).ConfigureAwait(false);
+        var proof = await sequencer.Log.ProveEntryAsync(index, cancel).ConfigureAwait(false);
+        return Results.Json(new ProvenEntry(index, Convert.ToBase64String(entry.Span), Encoding.UTF8.GetString(proof.Encode())));
+    }
+
+    internal sealed record ProvenEntry(long Index, string Entry, string TlogProof);
 
     private static async Task<IResult> CheckAsync(HttpContext http, Sequencer sequencer, Catalog catalog, CancellationToken cancel)
     {

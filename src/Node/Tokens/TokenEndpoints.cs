@@ -3,6 +3,7 @@ using System.Security.Claims;
 using System.Text.Json;
 using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
+using Gongzhi.Core.Parties;
 using Gongzhi.Node.Identity;
 using Gongzhi.Node.Web;
 using Microsoft.AspNetCore;
@@ -34,7 +35,7 @@ internal static class TokenEndpoints
     }
 
     private static async Task<IResult> ExchangeAsync(
-        HttpContext http, IOpenIddictApplicationManager clients, UserManager<Account> users, SignInManager<Account> signIn, World world)
+        HttpContext http, IOpenIddictApplicationManager clients, UserManager<Account> users, SignInManager<Account> signIn, PartyDirectory parties, World world)
     {
         var request = http.GetOpenIddictServerRequest() ?? throw new InvalidOperationException("Not a token request.");
         if (request.IsClientCredentialsGrantType())
@@ -44,6 +45,8 @@ internal static class TokenEndpoints
             return Issue(await ForClientAsync(clients, client, request, world, http.RequestAborted).ConfigureAwait(false));
         }
 
+        if (parties.Party(ClientRegistration.PartyOf(request.ClientId!)) is { Disabled: true })
+            return Refuse("This client may no longer be used.");
         // A code, a device code or a refresh token: OpenIddict checked it; the account may have changed since.
         var ticket = await http.AuthenticateAsync(Server).ConfigureAwait(false);
         var subject = ticket.Principal?.GetClaim(Claims.Subject);
@@ -58,9 +61,11 @@ internal static class TokenEndpoints
     }
 
     private static async Task<IResult> AuthorizeAsync(
-        HttpContext http, IOpenIddictApplicationManager clients, UserManager<Account> users, World world)
+        HttpContext http, IOpenIddictApplicationManager clients, UserManager<Account> users, PartyDirectory parties, World world)
     {
         var request = http.GetOpenIddictServerRequest() ?? throw new InvalidOperationException("Not an authorization request.");
+        if (parties.Party(ClientRegistration.PartyOf(request.ClientId!)) is { Disabled: true })
+            return Results.Forbid(Error(Errors.UnauthorizedClient, "This client may no longer be used."), [Server]);
         var session = await http.AuthenticateAsync(IdentityConstants.ApplicationScheme).ConfigureAwait(false);
         var account = session.Succeeded ? await users.GetUserAsync(session.Principal).ConfigureAwait(false) : null;
         if (account is null)

@@ -14,7 +14,7 @@ namespace Gongzhi.Node.Tokens;
 internal static class TokenSetup
 {
     /// <summary>Who an access token is for. Carries the world, so that a token of one is refused by another whatever the keys.</summary>
-    public static string Audience(World world) => "gongzhi:" + world.Name;
+    public static string Audience(World world) => "gongzhi:" + world.Mark;
 
     public static void AddNodeTokens(this IServiceCollection services, NodeOptions options, World world)
     {

@@ -3,7 +3,7 @@ using System.Diagnostics;
 namespace Gongzhi.Tests.Process.Kill;
 
 /// <summary>What must be seen before the program is killed.</summary>
-internal enum Sign { Receipts, UploadBytes, SegmentBegun, SegmentNamed, Tile, Checkpoint, StateChange, Journal, RejectsNamed }
+internal enum Sign { Receipts, UploadBytes, SegmentBegun, SegmentNamed, Tile, Checkpoint, StateChange, Journal, RejectsNamed, Correction, Erasure }
 
 /// <summary>
 /// Kills at the n-th occurrence of one sign and a short random while later: signs are what clients see and what appears on the disk, so that the
@@ -33,6 +33,8 @@ internal sealed class KillMoment : IDisposable
             Sign.Checkpoint => 20,
             Sign.StateChange => 25,
             Sign.RejectsNamed => 12,
+            Sign.Correction => 30,
+            Sign.Erasure => 6,
             _ => 400,
         });
         // At once, within a step, or within the steps that follow it.

@@ -50,6 +50,8 @@ internal sealed class KillOracle(string data, Told told)
         Assert.Equal(Of(round).Select(a => a.Key).Order(), after.Keys.Order());
         Assert.All(Of(round), a => AssertWhole(a.Value.Sent, after[a.Key]));
 
+        await CheckNotesAsync(node, round, random);
+        await CheckKeysAsync(node, random);
         await CheckSomeRowsAsync(node, random);
         await CheckStateAsync(node);
         // The last entry proven means the sequencer is at rest, so that the log's files stand still while they are read.
@@ -85,6 +87,80 @@ internal sealed class KillOracle(string data, Told told)
             }
         }
         return all;
+    }
+
+    /// <summary>
+    /// A record that is corrected is there once, at the number last acknowledged or, where the next had no answer, at either; one that is erased is not there.
+    /// Asking again for what had no answer ends with it done once.
+    /// </summary>
+    private async Task CheckNotesAsync(RunningNode node, int? round, Random random)
+    {
+        var notes = told.Notes.Values.Where(n => round is null || n.Key.StartsWith($"r{round}n", StringComparison.Ordinal)).ToList();
+        var found = await NotesAsync(node, round);
+        Assert.Empty(found.Keys.Except(notes.Select(n => n.Key)));
+        foreach (var note in notes)
+        {
+            (Guid Id, int N)? kept = found.TryGetValue(note.Key, out var row) ? row : null;
+            if (note.Record is null)
+            {
+                Assert.True(kept is null or { N: 0 }, note.Key);
+                Assert.Equal(kept is null ? 201 : 200, await KillLoad.ContributeAsync(node, note));
+            }
+            else if (note.Erasing)
+            {
+                Assert.True(kept is null || kept == (note.Record, note.N), note.Key);
+                await KillLoad.EraseAsync(node, note);
+            }
+            else if (note.Erased)
+            {
+                Assert.True(kept is null, $"{note.Key} was erased and is there");
+            }
+            else if (note.Correcting)
+            {
+                Assert.True(kept is { } there && there.N - note.N is 0 or 1, $"{note.Key}: {kept}, acknowledged at {note.N}");
+                Assert.Equal(kept.Value.N == note.N ? 201 : 200, await KillLoad.CorrectAsync(node, note));
+            }
+            else
+            {
+                Assert.Equal((note.Record.Value, note.N), kept);
+            }
+        }
+        var after = await NotesAsync(node, round);
+        Assert.Equal(
+            notes.Where(n => !n.Erased).Select(n => $"{n.Key} {n.Record} {n.N}").Order(StringComparer.Ordinal),
+            after.Select(n => $"{n.Key} {n.Value.Id} {n.Value.N}").Order(StringComparer.Ordinal));
+        foreach (var note in notes.OrderBy(_ => random.Next()).Take(ProofsPerCheck))
+        {
+            // Every version once, in order, and of an erased one only the leaf.
+            var versions = (await node.GetAsync($"/api/v1/datasets/{KillLoad.Noted}/records/{note.Record}/history")).GetProperty("versions").EnumerateArray().ToList();
+            Assert.Equal(note.N + 1, versions.Count);
+            Assert.Equal(note.Record, versions[^1].GetProperty("record").GetGuid());
+            Assert.Equal(note.Erased ? "erased" : "current", versions[^1].GetProperty("state").GetString());
+            Assert.All(versions.SkipLast(1), v => Assert.Equal("superseded", v.GetProperty("state").GetString()));
+            if (note.Erased)
+            {
+                using var gone = await node.Http.GetAsync(versions[^1].GetProperty("proof").GetString());
+                Assert.Equal(HttpStatusCode.Gone, gone.StatusCode);
+            }
+        }
+    }
+
+    private static async Task<Dictionary<string, (Guid Id, int N)>> NotesAsync(RunningNode node, int? round) =>
+        (await node.QueryAsync(new
+        {
+            dataset = KillLoad.Noted, purpose = "check", fields = new[] { "_id", "key", "n" }, filter = new { field = "key", op = "startsWith", value = round is null ? "r" : $"r{round}n" },
+        })).ToDictionary(r => r[1], r => (Guid.Parse(r[0]), int.Parse(r[2], CultureInfo.InvariantCulture)));
+
+    /// <summary>The primary key still knows what was there before the kill: the same rows under another idempotency key are refused.</summary>
+    private async Task CheckKeysAsync(RunningNode node, Random random)
+    {
+        var keyed = told.Contributions.Values.Where(c => c.Sent.Dataset == KillLoad.Keyed && c.Sent.Rows <= 2_500).ToArray();
+        if (keyed.Length == 0)
+            return;
+        var one = keyed[random.Next(keyed.Length)].Sent;
+        var body = new StringContent($"key,n\n{one.Key},{random.Next(one.Rows)}\n", Encoding.ASCII, "text/csv");
+        var (status, answer) = await node.ContributeAsync(KillLoad.Keyed, body, $"again-{random.Next()}");
+        Assert.True(status == 422 && answer.GetProperty("code").GetString() == "records.duplicateKey", $"{status} {answer}");
     }
 
     /// <summary>Ids and values of a whole contribution by query, and one row of some by proof, checked by the auditor's own program.</summary>
@@ -128,9 +204,14 @@ internal sealed class KillOracle(string data, Told told)
 
     private async Task CheckStateAsync(RunningNode node)
     {
-        var listed = (await node.GetAsync("/api/v1/grants")).GetProperty("grants").EnumerateArray()
-            .Where(g => g.GetProperty("revokedAt").ValueKind == System.Text.Json.JsonValueKind.Null)
-            .Select(g => g.GetProperty("id").GetString()!).ToHashSet();
+        var listed = new HashSet<string>();
+        for (string? next = "/api/v1/grants"; next is not null;)
+        {
+            var page = await node.GetAsync(next);
+            listed.UnionWith(page.GetProperty("grants").EnumerateArray()
+                .Where(g => g.GetProperty("revokedAt").ValueKind == System.Text.Json.JsonValueKind.Null).Select(g => g.GetProperty("id").GetString()!));
+            next = page.GetProperty("next").GetString() is { } cursor ? "/api/v1/grants?cursor=" + cursor : null;
+        }
         foreach (var (id, stands) in told.Grants)
         {
             if (stands is { } expected)

@@ -28,9 +28,17 @@ public sealed class KillTests(ITestOutputHelper output)
             await RunDirectoryAsync(done, Math.Min(KillsPerDirectory, kills - done), random, counts, since);
         output.WriteLine($"{kills} kills in {Stopwatch.GetElapsedTime(since).TotalSeconds:0} s; landed mid-commit: {counts.InFlight} with requests unanswered, {counts.Committed} contributions of them committed, "
             + $"{counts.Begun} while a segment was written, {counts.Unlisted} between a segment's rename and its commit, {counts.BeforeTiles} between compare-and-set and checkpoint, {counts.Pending} before the compare-and-set, "
-            + $"{counts.OpenChanges} with a state change unanswered; {counts.Receipts} receipts, {counts.Rows} rows, {counts.Checkpoints} checkpoints seen, {counts.Folds} folds");
+            + $"{counts.OpenChanges} with a state change unanswered, {counts.Corrections} with a correction, {counts.Erasures} with an erasure; {counts.Notes} records corrected and erased, {counts.Receipts} receipts, {counts.Rows} rows, {counts.Checkpoints} checkpoints seen, {counts.Folds} folds");
         Assert.True(counts.InFlight > kills / 2, "hardly any kill came while something was going on");
-        Assert.True(counts.Folds > 0 || kills < KillsDefault, "no tail was folded");
+        if (kills < KillsDefault)
+            return;
+        Assert.True(counts.Folds > 0, "no tail was folded");
+        // Each kind of moment was really met, not only that something was under way.
+        Assert.True(counts.Begun + counts.Unlisted > 0, "no kill came while a segment was written or before it was listed");
+        Assert.True(counts.Pending + counts.BeforeTiles > 0, "no kill came between a commit and the checkpoint that covers it");
+        Assert.True(counts.Committed > 0, "no contribution was committed without its acknowledgement having arrived");
+        Assert.True(counts.OpenChanges > 0, "no kill came while permissions or units were changed");
+        Assert.True(counts.Corrections + counts.Erasures > 0, "no kill came while a record was corrected or erased");
     }
 
     private async Task RunDirectoryAsync(int first, int kills, Random random, Tally counts, long since)
@@ -42,7 +50,8 @@ public sealed class KillTests(ITestOutputHelper output)
         try
         {
             foreach (var dataset in KillLoad.Datasets)
-                await node.DefineAsync(dataset, personal: dataset == "people", ("key", "string"), ("n", "integer"));
+                await node.DefineAsync(dataset, personal: dataset == "people", dataset == KillLoad.Keyed ? ["key", "n"] : [], ("key", "string"), ("n", "integer"));
+            await node.DefineAsync(KillLoad.Noted, personal: true, ("key", "string"), ("n", "integer"));
             await oracle.TrustAsync(node);
             for (var round = first; round < first + kills; round++)
             {
@@ -73,13 +82,15 @@ public sealed class KillTests(ITestOutputHelper output)
 
     private sealed class Tally
     {
-        public int InFlight, Committed, Begun, Unlisted, BeforeTiles, Pending, OpenChanges, Receipts, Checkpoints;
+        public int InFlight, Committed, Begun, Unlisted, BeforeTiles, Pending, OpenChanges, Corrections, Erasures, Notes, Receipts, Checkpoints;
         public long Rows, Folds;
 
         public void Add(DiskEvidence evidence, Told told)
         {
             InFlight += told.Open.IsEmpty ? 0 : 1;
             OpenChanges += told.OpenChanges > 0 ? 1 : 0;
+            Corrections += told.Notes.Values.Any(n => n.Correcting) ? 1 : 0;
+            Erasures += told.Notes.Values.Any(n => n.Erasing) ? 1 : 0;
             Begun += evidence.SegmentsBegun > 0 ? 1 : 0;
             Unlisted += evidence.SegmentsUnlisted > 0 ? 1 : 0;
             BeforeTiles += evidence.BeforeTiles ? 1 : 0;
@@ -88,6 +99,7 @@ public sealed class KillTests(ITestOutputHelper output)
 
         public void Finish(Told told, long folds)
         {
+            Notes += told.Notes.Count;
             Receipts += told.Contributions.Count;
             Rows += told.Contributions.Values.Sum(c => (long)c.Sent.Rows);
             Checkpoints += told.Checkpoints.Count;

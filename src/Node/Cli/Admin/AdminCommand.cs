@@ -68,6 +68,34 @@ internal sealed class AdminCall
         return ExitCode.Ok;
     });
 
+    /// <summary>A list of the node, all its pages as one; prints it as JSON, or a line of columns for each.</summary>
+    public Task<int> ListAsync(ParseResult parsed, string path, string member, string[] columns, CancellationToken cancel) => NodeClient.RunAsync(async () =>
+    {
+        var json = parsed.GetValue(Json);
+        using var node = await NodeClient.SignInAsync(parsed.GetValue(Url)!, parsed.GetValue(Client), cancel).ConfigureAwait(false);
+        var all = new JsonArray();
+        for (string? next = ""; next is not null;)
+        {
+            using var message = Get(path + (next.Length == 0 ? "" : (path.Contains('?', StringComparison.Ordinal) ? "&" : "?") + "cursor=" + Uri.EscapeDataString(next)));
+            using var response = await node.SendAsync(message, cancel).ConfigureAwait(false);
+            if (!response.IsSuccessStatusCode)
+                throw await NodeClient.FailureAsync(response, json, cancel).ConfigureAwait(false);
+            var page = JsonNode.Parse(await response.Content.ReadAsStringAsync(cancel).ConfigureAwait(false))!.AsObject();
+            foreach (var item in page[member]!.AsArray())
+                all.Add(item!.DeepClone());
+            next = page["next"]?.GetValue<string>();
+        }
+        var text = new JsonObject { [member] = all }.ToJsonString(Readable);
+        using var answer = JsonDocument.Parse(text);
+        if (json)
+            Console.WriteLine(text);
+        else if (all.Count > 0)
+            Console.WriteLine(Lines(answer.RootElement.GetProperty(member), columns));
+        return ExitCode.Ok;
+    });
+
+    private static readonly JsonSerializerOptions Readable = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     public static HttpRequestMessage Get(string path) => new(HttpMethod.Get, new Uri(path, UriKind.Relative));
 
     public static HttpRequestMessage Delete(string path) => new(HttpMethod.Delete, new Uri(path, UriKind.Relative));

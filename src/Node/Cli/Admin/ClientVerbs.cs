@@ -29,14 +29,23 @@ internal static partial class ClientVerbs
     private static Verb CreateOne(AdminCall call)
     {
         var (id, data) = (Id(), Data());
+        var redirect = new Option<string[]>("--redirect-uri")
+        {
+            Description = Say.In("Where people come back to after signing in through this client; may be repeated. https, or http on this machine, compared exactly.", "人员经此客户端登录后返回的地址，可重复给出；须为 https 或本机的 http，逐字比对。"),
+        };
+        var isPublic = new Option<bool>("--public") { Description = Say.In("It cannot keep a secret: it gets none, and only signs people in (PKCE).", "无法保管密钥的客户端：不发密钥，只用于人员登录（PKCE）。") };
         var create = new Verb("create", "Create a client and print its secret, which is shown this once; then give its party client:ID a role.", "新建客户端并打印其密钥（仅此一次）；之后为其主体 client:ID 授予角色。",
-            "admin client create collector --data /srv/gongzhi") { id, data };
+            "admin client create collector --data /srv/gongzhi",
+            "admin client create desk --data /srv/gongzhi --redirect-uri https://desk.example.org/back --public") { id, data, redirect, isPublic };
         create.SetAction((parsed, cancel) => NodeClient.RunAsync(async () =>
         {
             var name = parsed.GetValue(id)!;
             if (!Form().IsMatch(name))
                 throw new CliException(ExitCode.Usage, Say.In("A client's id is a lower-case letter, then up to 47 letters, digits and hyphens.", "客户端编号以小写字母开头，后接至多 47 个小写字母、数字或连字符。"));
-            var secret = RandomNumberGenerator.GetString("abcdefghjkmnpqrstuvwxyz23456789", 32);
+            var redirectUris = parsed.GetValue(redirect) ?? [];
+            if (ClientRegistration.Fault(redirectUris, parsed.GetValue(isPublic)) is var (english, chinese))
+                throw new CliException(ExitCode.Usage, Say.In(english, chinese));
+            var secret = parsed.GetValue(isPublic) ? null : RandomNumberGenerator.GetString("abcdefghjkmnpqrstuvwxyz23456789", 32);
             await OnClientsAsync(parsed.GetValue(data)!, async (clients, services) =>
             {
                 if (await clients.FindByClientIdAsync(name, cancel).ConfigureAwait(false) is not null)
@@ -49,15 +58,9 @@ internal static partial class ClientVerbs
                         db.Add(new Party { Id = party, Kind = PartyKind.Client, DisplayName = name });
                     return true;
                 }, cancel).ConfigureAwait(false);
-                var descriptor = new OpenIddictApplicationDescriptor
-                {
-                    ClientId = name, ClientSecret = secret, ClientType = ClientTypes.Confidential, ConsentType = ConsentTypes.Implicit, DisplayName = name,
-                    Permissions = { Permissions.Endpoints.Token, Permissions.GrantTypes.ClientCredentials },
-                };
-                descriptor.Properties[BootstrapClient.PartyProperty] = JsonSerializer.SerializeToElement(party);
-                await clients.CreateAsync(descriptor, cancel).ConfigureAwait(false);
+                await clients.CreateAsync(ClientRegistration.Describe(name, name, secret, redirectUris), cancel).ConfigureAwait(false);
             }, cancel).ConfigureAwait(false);
-            Console.WriteLine(parsed.GetValue(call.Json) ? JsonSerializer.Serialize(new { id = name, secret, party = "client:" + name }) : $"{name}:{secret}");
+            Console.WriteLine(parsed.GetValue(call.Json) ? JsonSerializer.Serialize(new { id = name, secret, party = "client:" + name }) : secret is null ? name : $"{name}:{secret}");
             return ExitCode.Ok;
         }));
         return create;

@@ -21,8 +21,7 @@ internal static class DatasetVerbs
         }, made => Say.In($"Dataset {made.GetProperty("id")} is at version {made.GetProperty("version")}.", $"数据集 {made.GetProperty("id")} 现为版本 {made.GetProperty("version")}。"), cancel));
 
         var list = new Verb("list", "List the datasets: id, version, owner, records.", "列出数据集：编号、版本、所属单位、记录数。", "admin dataset list");
-        list.SetAction((parsed, cancel) => call.RunAsync(parsed, () => AdminCall.Get("api/v1/datasets"),
-            answer => AdminCall.Lines(answer.GetProperty("datasets"), "id", "version", "owner", "records"), cancel));
+        list.SetAction((parsed, cancel) => call.ListAsync(parsed, "api/v1/datasets", "datasets", ["id", "version", "owner", "records"], cancel));
         return new Verb("dataset", "Datasets: what is recorded, by whom owned, how classified.", "数据集：记录什么、归谁所有、如何分级。") { create, list };
     }
 }

@@ -14,9 +14,8 @@ internal static class GrantVerbs
 
         var dataset = new Option<string?>("--dataset") { Description = Say.In("Only grants on this dataset.", "仅列该数据集的授权。") };
         var list = new Verb("list", "List the grants you may see: id, dataset, until, revoked.", "列出您可见的授权：编号、数据集、有效期、撤销时间。", "admin grant list --dataset trees") { dataset };
-        list.SetAction((parsed, cancel) => call.RunAsync(parsed,
-            () => AdminCall.Get("api/v1/grants" + (parsed.GetValue(dataset) is { } id ? "?dataset=" + Uri.EscapeDataString(id) : "")),
-            answer => AdminCall.Lines(answer.GetProperty("grants"), "id", "dataset", "validUntil", "revokedAt"), cancel));
+        list.SetAction((parsed, cancel) => call.ListAsync(parsed, "api/v1/grants" + (parsed.GetValue(dataset) is { } id ? "?dataset=" + Uri.EscapeDataString(id) : ""),
+            "grants", ["id", "dataset", "validUntil", "revokedAt"], cancel));
 
         var grant = new Argument<string>("ID") { Description = Say.In("Id of the grant.", "授权编号。") };
         var revoke = new Verb("revoke", "End a grant at once.", "立即撤销授权。", "admin grant revoke 0192…") { grant };
