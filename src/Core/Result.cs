@@ -13,6 +13,9 @@ public sealed record Problem(string Code, int Status, string Detail)
     /// <summary>Values a translated sentence needs, and details a program may use (<c>errors</c>, <c>why</c>).</summary>
     public IReadOnlyDictionary<string, object?> Extensions { get; init; } = new Dictionary<string, object?>();
 
+    /// <summary>The detail in both languages, where it depends on what was sent and no translation by code can say it.</summary>
+    public Sentence? Why { get; init; }
+
     public static Problem BadRequest(string code, string detail) => new(code, 400, detail);
     public static Problem Denied(string code, string detail) => new(code, 403, detail);
     public static Problem NotFound(string code, string detail) => new(code, 404, detail);

@@ -86,7 +86,7 @@ public static class ProblemWriting
         var title = Texts.GetString(problem.Code + ".title", culture)
             ?? Texts.GetString("status." + problem.Status.ToString(CultureInfo.InvariantCulture), culture)
             ?? Texts.GetString("status.400", culture)!;
-        var detail = Texts.GetString(problem.Code + ".detail", culture) ?? problem.Detail;
+        var detail = Texts.GetString(problem.Code + ".detail", culture) ?? problem.Why?.In(culture) ?? problem.Detail;
         foreach (var (name, value) in problem.Extensions)
         {
             if (value is string or int or long or decimal or double)
