@@ -10,7 +10,7 @@ public sealed class Ed25519Tests
     [Fact]
     public void All_914_edge_cases_are_answered_as_documented()
     {
-        var vectors = VectorFiles.Json(VectorFiles.External("ledger/cctv/ed25519/ed25519vectors.json")).EnumerateArray().ToList();
+        var vectors = VectorFiles.Json(VectorFiles.Shipped("cctv/ed25519vectors.json")).EnumerateArray().ToList();
         Assert.Equal(914, vectors.Count);
         // libsodium's rule: besides non_canonical_R and low_order_residue it refuses every key and every R of low order.
         string[] refused = ["non_canonical_R", "low_order_residue", "low_order_A", "low_order_R"];
@@ -33,7 +33,7 @@ public sealed class Ed25519Tests
     [Fact]
     public void Wycheproof_agrees_in_every_case()
     {
-        var file = VectorFiles.Json(VectorFiles.External("ledger/wycheproof/ed25519_test.json"));
+        var file = VectorFiles.Json(VectorFiles.Shipped("wycheproof/ed25519_test.json"));
         var (run, wrong) = (0, new List<string>());
         foreach (var group in file.GetProperty("testGroups").EnumerateArray())
         {

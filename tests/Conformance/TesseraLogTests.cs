@@ -11,7 +11,7 @@ public sealed class TesseraLogTests
     [Fact]
     public async Task The_whole_log_audits_from_each_of_its_checkpoints()
     {
-        var directory = VectorFiles.External("ledger/tessera_log/log");
+        var directory = VectorFiles.Shipped("tessera_log");
         Assert.True(NoteVerifier.TryParse(VKey, out var key));
         Assert.Equal(VKey, key.ToString());
         var checkpoints = Directory.GetFiles(directory, "checkpoint.*").Where(file => Path.HasExtension(file)).ToArray();
@@ -28,7 +28,7 @@ public sealed class TesseraLogTests
     [Fact]
     public async Task A_changed_tile_bundle_or_checkpoint_is_named()
     {
-        var source = VectorFiles.External("ledger/tessera_log/log");
+        var source = VectorFiles.Shipped("tessera_log");
         Assert.True(NoteVerifier.TryParse(VKey, out var key));
         foreach (var (path, named) in new[] { ("checkpoint", "checkpoint"), ("tile/0/000.p/15", "tile/0/000.p/15"), ("tile/entries/000.p/15", "tile/entries/000.p/15") })
         {

@@ -41,11 +41,15 @@ internal static class ContributeEndpoint
         try
         {
             source = await CellSources.OpenAsync(body ?? http.Request.Body, http.Request.ContentType, null, RowReader.ColumnsOf(dataset), world.SpoolDirectory,
-                new SourceOptions { CollectFaults = contributionMode == IntakeMode.Partial, FreeBytesMin = world.FreeBytesMin }, cancel).ConfigureAwait(false);
+                new SourceOptions { CollectFaults = contributionMode == IntakeMode.Partial, FreeBytesMin = world.FreeBytesMin, Workbooks = intake.Workbooks }, cancel).ConfigureAwait(false);
         }
         catch (SourceFormatException e)
         {
-            return Problem.Invalid(e.Code, e.Message).ToResult();
+            return e.ToProblem().ToResult();
+        }
+        catch (IntakeBusyException)
+        {
+            return IntakeBusyException.Problem.ToResult();
         }
         Result<IntakeReceipt> outcome;
         await using (source.ConfigureAwait(false))

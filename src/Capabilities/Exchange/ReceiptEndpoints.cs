@@ -1,3 +1,4 @@
+using System.Globalization;
 using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Catalog;
@@ -28,13 +29,13 @@ internal static class ReceiptEndpoints
     }
 
     private static IResult Rejects(
-        Guid id, RecordStore records, Catalog catalog, PolicyEngine policy, World world, CallerAccessor callers, TimeProvider clock)
+        Guid id, RecordStore records, Catalog catalog, PolicyEngine policy, World world, CallerAccessor callers, TimeProvider clock, CancellationToken cancel)
     {
         if (Seen(id, records, catalog, policy, callers, clock) is null)
             return Unknown(callers);
         var path = RejectsFile.PathOf(world, id);
         return File.Exists(path)
-            ? Results.File(path, "text/csv; charset=utf-8", $"rejects-{id}.csv")
+            ? Results.Stream(to => RejectsFile.CopyAsync(path, to, CultureInfo.CurrentUICulture, cancel), "text/csv; charset=utf-8", $"rejects-{id}.csv")
             : Problem.NotFound("receipt.noRejects", "Nothing was rejected in this contribution.").ToResult();
     }
 

@@ -230,16 +230,16 @@ public static partial class DatasetJson
         long limit = 0;
         var fault = field.Type switch
         {
-            FieldType.Integer => ValueParser.Integer(text, out limit),
-            FieldType.Decimal => ValueParser.Decimal(text, field.Scale, out limit),
+            FieldType.Integer => ValueParser.Integer(text, out limit, exponents: true),
+            FieldType.Decimal => ValueParser.Decimal(text, field.Scale, out limit, exponents: true),
             FieldType.Date => ValueParser.Date(text, out limit),
             FieldType.DateTime => ValueParser.DateTime(text, new ZoneClock(TimeZoneInfo.FindSystemTimeZoneById(zone)), out limit),
             FieldType.Time => ValueParser.Time(text, out limit),
             FieldType.Year => ValueParser.Year(text, out limit),
             FieldType.YearMonth => ValueParser.YearMonth(text, out limit),
-            _ => new ValueParser.Fault("type", "This type has no limits."),
+            _ => new ValueParser.Fault("type", "This type has no limits.", "该类型没有上下限。"),
         };
-        return fault is { } found ? throw new Refusal($"{path}.{name}", found.Message, "该限值不符合字段的类型。") : limit;
+        return fault is { } found ? throw new Refusal($"{path}.{name}", found.Why.English, found.Why.Chinese) : limit;
     }
 
     private static double? LimitDouble(Field field, JsonElement json, string name, string path)

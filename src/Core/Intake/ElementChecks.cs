@@ -7,8 +7,8 @@ public static class ElementChecks
 {
     public static ElementCheck? Find(string elementType) => elementType switch
     {
-        "identity-number" => text => IdentityNumber.TryValidate(text, out var fault) ? null : fault.English(),
-        "unified-credit-code" => text => UnifiedCreditCode.TryValidate(text, out var fault) ? null : fault.English(),
+        "identity-number" => (text, today) => IdentityNumber.TryValidate(text, out var fault, today) ? ElementFault.None : fault,
+        "unified-credit-code" => (text, _) => UnifiedCreditCode.TryValidate(text, out var fault) ? ElementFault.None : fault,
         _ => null,
     };
 }

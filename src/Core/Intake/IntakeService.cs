@@ -72,6 +72,9 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
     /// <summary>Errors listed in the answer; all of them are in the rejects file.</summary>
     public const int ErrorsListedMax = 1_000;
 
+    /// <summary>The turns of all doors that take workbooks.</summary>
+    public WorkbookTurns Workbooks { get; } = new(FormatLimits.WorkbooksAtOnce, TimeSpan.FromSeconds(20));
+
     private const int ChunksAhead = 4;
 
     /// <summary>Rows that are checked and hashed sooner than another thread is asked to.</summary>
@@ -113,10 +116,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         }
         catch (SourceFormatException e)
         {
-            return Problem.Invalid(e.Code, e.Row is { } row ? $"{e.Message} (row {row})" : e.Message) with
-            {
-                Extensions = new Dictionary<string, object?> { ["row"] = e.Row },
-            };
+            return e.ToProblem();
         }
         catch (DuplicateKeyException e)
         {

@@ -1,16 +1,18 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
+using Gongzhi.Core.Intake.Formats;
 using Gongzhi.Core.Storage;
 
 namespace Gongzhi.Core.Intake;
 
 /// <summary>
-/// The rows a partial contribution left out: a CSV named by the receipt, with row, field, code and sentence but never the value,
-/// since whoever downloads it later need not be who contributed.
+/// The rows a partial contribution left out: a CSV named by the receipt, with row, field, code and the sentence in both languages but never the
+/// value, since whoever downloads it later need not be who contributed, nor read the same language.
 /// </summary>
 public sealed class RejectsFile : IDisposable
 {
-    /// <summary>Errors listed for one contribution: its file is about 100 MB then, and a short bad row must not cost ten times its bytes on the disk.</summary>
+    /// <summary>Errors listed for one contribution: its file is about 200 MB then, and a short bad row must not cost ten times its bytes on the disk.</summary>
     public const int ErrorsMax = 1_000_000;
 
     private readonly World _world;
@@ -25,7 +27,7 @@ public sealed class RejectsFile : IDisposable
         _final = final;
         _temporary = final + ".tmp";
         _writer = new StreamWriter(_temporary, append: false, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false)) { NewLine = "\r\n" };
-        _writer.WriteLine("row,field,code,message");
+        _writer.WriteLine("row,field,code,message,message:zh");
     }
 
     public static RejectsFile Create(World world, Guid receipt)
@@ -39,7 +41,36 @@ public sealed class RejectsFile : IDisposable
     public void Write(IEnumerable<RowError> errors)
     {
         foreach (var e in errors)
-            _writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{e.Row},{Quote(e.Field ?? "")},{e.Code},{Quote(e.Message)}"));
+            _writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{e.Row},{Quote(e.Field ?? "")},{e.Code},{Quote(e.Why.English)},{Quote(e.Why.Chinese)}"));
+    }
+
+    /// <summary>Writes the list of a receipt for a reader of that language, as CSV with row, field, code and message.</summary>
+    public static async Task CopyAsync(string path, Stream to, CultureInfo culture, CancellationToken cancel)
+    {
+        var file = File.OpenRead(path);
+        await using var _ = file.ConfigureAwait(false);
+        var source = await CsvSource.OpenAsync(file, cancel: cancel).ConfigureAwait(false);
+        await using var __ = source.ConfigureAwait(false);
+        // A list from before there were two languages has the one.
+        var message = culture.TwoLetterISOLanguageName == "zh" && source.Header.Count > 4 ? 4 : 3;
+        var buffer = new ArrayBufferWriter<byte>();
+        var writer = new CsvWriter(buffer);
+        writer.Header(source.Header.Take(4));
+        while (await source.ReadAsync(cancel).ConfigureAwait(false) is { } chunk)
+        {
+            using (chunk)
+            {
+                for (var r = 0; r < chunk.Rows; r++)
+                {
+                    for (var c = 0; c < 4; c++)
+                        writer.Cell(chunk.Cell(r, c == 3 ? message : c));
+                    writer.EndRow();
+                }
+            }
+            await to.WriteAsync(buffer.WrittenMemory, cancel).ConfigureAwait(false);
+            buffer.ResetWrittenCount();
+        }
+        await to.WriteAsync(buffer.WrittenMemory, cancel).ConfigureAwait(false);
     }
 
     public void Finish()

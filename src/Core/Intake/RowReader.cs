@@ -1,9 +1,12 @@
+using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.RegularExpressions;
 using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Catalog.ElementTypes;
 using Gongzhi.Core.Intake.Formats;
 using Gongzhi.Core.Records;
+using Gongzhi.Core.Storage;
 using Gongzhi.Core.Territory;
 
 namespace Gongzhi.Core.Intake;
@@ -19,15 +22,15 @@ public sealed record IntakeRules
 {
     public required PlaceReader Places { get; init; }
 
-    /// <summary>A check by element type, null for none: answers the reason of refusal or null.</summary>
+    /// <summary>A check by element type, null for none.</summary>
     public Func<string, ElementCheck?> ElementTypes { get; init; } = _ => null;
 
     /// <summary>Events may not lie further ahead than this; clocks differ, the future does not.</summary>
     public TimeSpan AheadMax { get; init; } = TimeSpan.FromDays(1);
 }
 
-/// <summary>Checks one text; answers null when it is right, else one plain sentence.</summary>
-public delegate string? ElementCheck(ReadOnlySpan<byte> text);
+/// <summary>Checks one text; <paramref name="today"/> is the day on which it was received, in the dataset's zone.</summary>
+public delegate ElementFault ElementCheck(ReadOnlySpan<byte> text, DateOnly today);
 
 /// <summary>
 /// Applies a dataset's schema to chunks of cells: types, constraints, places, event times. Stateless between chunks, so several threads may
@@ -55,6 +58,8 @@ public sealed class RowReader
         _missing = [.. dataset.MissingValues.Where(v => v.Length > 0).Select(Encoding.UTF8.GetBytes)];
         _emptyIsMissing = dataset.MissingValues.Contains("");
     }
+
+    private const int SuccessorsNamed = 5;
 
     /// <summary>The reserved column in which a correction names the record it supersedes; a field's name cannot begin so.</summary>
     public const string SupersedesColumn = "_supersedes";
@@ -128,10 +133,10 @@ public sealed class RowReader
     {
         chunk.Complete();
         var rows = new RowColumns(_dataset, chunk.Rows) { Text = chunk.Text, Rows = chunk.Rows };
-        var scratch = new Scratch(chunk, rows, _zone);
+        var scratch = new Scratch(chunk, rows, _zone, DateOnly.FromDateTime(TimeZoneInfo.ConvertTime(Microseconds.ToTime(received), _zone).DateTime));
         var hasNul = chunk.Text.AsSpan(0, chunk.TextLength).Contains((byte)0);
         foreach (var fault in chunk.Faults ?? Enumerable.Empty<RowFault>())
-            scratch.Reject(fault.Row, new RowError(chunk.FirstRow + fault.Row, null, fault.Code, fault.Message));
+            scratch.Reject(fault.Row, new RowError(chunk.FirstRow + fault.Row, null, fault.Code, fault.Why));
         for (var f = 0; f < _rules.Length; f++)
             ReadColumn(scratch, rows.Fields[f], _rules[f], _columnOf[f], hasNul);
         ReadTimes(scratch, received);
@@ -161,31 +166,31 @@ public sealed class RowReader
             {
                 column.Nulls[r] = true;
                 if (rule.Required)
-                    s.Reject(r, column, "required", "A value is required here.");
+                    s.Reject(r, column, "required", new("A value is required here.", "此项必填。"));
                 continue;
             }
             if (kind == CellKind.Inexact)
             {
                 column.Nulls[r] = true;
-                s.Reject(r, column, "inexact", "The workbook no longer holds this value exactly; format the column as text at the source and enter it again.");
+                s.Reject(r, column, "inexact", new("The file no longer holds this value exactly; format the column as text at the source and enter it again.", "文件中的数值已失真；请在来源处将该列设为文本格式后重新填写。"));
                 continue;
             }
             if (hasNul && cell.Contains((byte)0))
             {
                 column.Nulls[r] = true;
-                s.Reject(r, column, "text", "The text contains the character U+0000, which is not allowed.");
+                s.Reject(r, column, "text", new("The text contains the character U+0000, which is not allowed.", "文本中含有不允许的字符 U+0000。"));
                 continue;
             }
             var fault = type switch
             {
                 FieldType.String => ReadText(s, column, rule, r, c, cell),
                 FieldType.Place => ReadPlace(s, column, r, c, cell),
-                _ => ReadScalar(s, column, rule, r, cell),
+                _ => ReadScalar(s, column, rule, r, kind, cell),
             };
             if (fault is { } found)
             {
                 column.Nulls[r] = true;
-                s.Reject(r, column, found.Code, found.Message);
+                s.Reject(r, column, found.Code, found.Why);
             }
         }
     }
@@ -207,7 +212,10 @@ public sealed class RowReader
         var i = r * s.Chunk.Columns + c;
         column.Starts[r] = s.Chunk.Starts[i];
         column.Lengths[r] = cell.Length;
-        return rule.HasTextRules ? rule.CheckText(cell) : null;
+        var fault = rule.HasTextRules ? rule.CheckText(cell, s.Today) : null;
+        // Plain text is kept as it came, also text that a spreadsheet program ruined: real invoice numbers are full of it. Where the schema asks
+        // for digits, by a pattern or an element type, this says why they are missing.
+        return fault is not null && ValueParser.LooksRounded(cell) ? ValueParser.Rounded : fault;
     }
 
     private ValueParser.Fault? ReadPlace(Scratch s, FieldColumn column, int r, int c, ReadOnlySpan<byte> cell)
@@ -215,7 +223,7 @@ public sealed class RowReader
         Span<byte> stripped = stackalloc byte[16];
         var trimmed = Trim(cell);
         if (!_intake.Places(trimmed, stripped, out var length, out var dated))
-            return new("place", "No place has this division code.");
+            return new("place", "No place has this division code.", "没有这个区划代码。");
         // Judged by the event's day, which is known when the times are read; a field that is not where the event was may name what is no more.
         if (dated.Count > 0 && ReferenceEquals(column, s.PlaceColumn))
             (s.Dated ??= []).Add((r, dated));
@@ -231,7 +239,7 @@ public sealed class RowReader
         return null;
     }
 
-    private static ValueParser.Fault? ReadScalar(Scratch s, FieldColumn column, FieldRule rule, int r, ReadOnlySpan<byte> cell)
+    private static ValueParser.Fault? ReadScalar(Scratch s, FieldColumn column, FieldRule rule, int r, CellKind kind, ReadOnlySpan<byte> cell)
     {
         scoped ReadOnlySpan<byte> text = Trim(cell);
         Span<byte> narrow = stackalloc byte[128];
@@ -244,9 +252,10 @@ public sealed class RowReader
         var field = column.Field;
         var fault = field.Type switch
         {
-            FieldType.Integer => ValueParser.Integer(text, out column.Values[r]),
-            FieldType.Decimal => ValueParser.Decimal(text, field.Scale, out column.Values[r]),
-            FieldType.Double => ValueParser.Double(text, out column.Values[r]),
+            // A number in the source's own type system says what it is; in text an exponent is what a spreadsheet program left of the digits.
+            FieldType.Integer => ValueParser.Integer(text, out column.Values[r], exponents: kind == CellKind.Number),
+            FieldType.Decimal => ValueParser.Decimal(text, field.Scale, out column.Values[r], exponents: kind == CellKind.Number),
+            FieldType.Double => kind != CellKind.Number && ValueParser.LooksRounded(text) ? ValueParser.Rounded : ValueParser.Double(text, out column.Values[r]),
             FieldType.Boolean => ValueParser.Boolean(text, out column.Values[r]),
             FieldType.Date => ValueParser.Date(text, out column.Values[r]),
             FieldType.DateTime => ValueParser.DateTime(text, s.Zone, out column.Values[r]),
@@ -291,7 +300,7 @@ public sealed class RowReader
             }
             rows.Times[r] = time;
             if (time > latest)
-                s.Reject(r, column, "time", "The event lies in the future.");
+                s.Reject(r, column, "time", new("The event lies in the future.", "时间晚于当前。"));
         }
     }
 
@@ -307,9 +316,9 @@ public sealed class RowReader
             foreach (var place in places)
             {
                 if (place.ValidFrom is { } from && last < from)
-                    s.Reject(r, column, "placeEarly", $"This division is in use from {from:yyyy-MM-dd} only.");
+                    s.Reject(r, column, "placeEarly", new Sentence($"This division is in use from {from:yyyy-MM-dd} only.", $"该区划自 {from:yyyy-MM-dd} 起才启用。"));
                 else if (place.ValidTo is { } to && first >= to)
-                    s.Reject(r, column, "placeEnded", $"This division was in use until {to:yyyy-MM-dd} only; {Succession(place)}.");
+                    s.Reject(r, column, "placeEnded", Ended(place, to));
                 else
                     continue;
                 break;
@@ -317,12 +326,17 @@ public sealed class RowReader
         }
     }
 
-    private static string Succession(Place place) => place.Successors.Count switch
+    private static Sentence Ended(Place place, DateOnly to)
     {
-        0 => "nothing succeeded it",
-        1 => $"its successor is {place.Successors[0]}",
-        _ => $"its successors are {string.Join(", ", place.Successors.Take(5))}{(place.Successors.Count > 5 ? ", …" : "")}",
-    };
+        var list = string.Join(", ", place.Successors.Take(SuccessorsNamed)) + (place.Successors.Count > SuccessorsNamed ? ", …" : "");
+        var (english, chinese) = place.Successors.Count switch
+        {
+            0 => ("nothing succeeded it", "没有后继区划"),
+            1 => ("its successor is " + list, "后继区划为 " + list),
+            _ => ("its successors are " + list, "后继区划为 " + list),
+        };
+        return new($"This division was in use until {to:yyyy-MM-dd} only; {english}.", $"该区划已于 {to:yyyy-MM-dd} 停用；{chinese}。");
+    }
 
     private (DateOnly First, DateOnly Last) Days(Scratch s, int r)
     {
@@ -349,7 +363,7 @@ public sealed class RowReader
             if (System.Buffers.Text.Utf8Parser.TryParse(cell, out Guid record, out var used, 'D') && used == cell.Length && RecordId.TrySplit(record, out _, out _))
                 (s.Rows.Supersedes ??= new Guid?[chunk.Rows])[r] = record;
             else
-                s.Reject(r, new RowError(chunk.FirstRow + r, SupersedesColumn, "recordId", "This is not the id of a record."));
+                s.Reject(r, new RowError(chunk.FirstRow + r, SupersedesColumn, "recordId", new("This is not the id of a record.", "这不是记录编号。")));
         }
     }
 
@@ -365,7 +379,7 @@ public sealed class RowReader
     }
 
     /// <summary>What one call needs: errors, the rows rejected, and text that is not in the source (stripped codes).</summary>
-    private sealed class Scratch(CellChunk chunk, RowColumns rows, TimeZoneInfo zone)
+    private sealed class Scratch(CellChunk chunk, RowColumns rows, TimeZoneInfo zone, DateOnly today)
     {
         private bool[]? _rejected;
         private int _appended;
@@ -373,6 +387,7 @@ public sealed class RowReader
         public CellChunk Chunk { get; } = chunk;
         public RowColumns Rows { get; } = rows;
         public ZoneClock Zone { get; } = new(zone);
+        public DateOnly Today { get; } = today;
         public List<RowError> Errors { get; } = [];
 
         /// <summary>The column that says where the event was, if the dataset has one.</summary>
@@ -384,8 +399,8 @@ public sealed class RowReader
         /// <summary>The chunk's own buffer, or a copy with what was appended behind it.</summary>
         public byte[] Text { get; private set; } = chunk.Text;
 
-        public void Reject(int row, FieldColumn column, string code, string message) =>
-            Reject(row, new RowError(Chunk.FirstRow + row, column.Field.Name, code, message));
+        public void Reject(int row, FieldColumn column, string code, Sentence why) =>
+            Reject(row, new RowError(Chunk.FirstRow + row, column.Field.Name, code, why));
 
         public void Reject(int row, RowError error)
         {
@@ -427,6 +442,8 @@ internal sealed class FieldRule
     private readonly byte[][]? _enum;
     private readonly HashSet<string>? _largeEnum;
     private readonly ElementCheck? _element;
+    private readonly ValueParser.Fault _outOfRange;
+    private readonly ValueParser.Fault _notListed;
 
     public FieldRule(Field field, IntakeRules intake, bool required)
     {
@@ -441,6 +458,7 @@ internal sealed class FieldRule
         else if (c.Enum is not null)
             _largeEnum = [.. c.Enum];
         _element = field.ElementType is null ? null : intake.ElementTypes(field.ElementType);
+        (_outOfRange, _notListed) = (OutOfRange(field), NotListed(c.Enum ?? []));
         HasTextRules = c.Pattern is not null || c.Enum is not null || c.MinLength is not null || c.MaxLength is not null || _element is not null;
         HasScalarRules = c.MinimumInt64 is not null || c.MaximumInt64 is not null || c.MinimumDouble is not null || c.MaximumDouble is not null || c.Enum is not null;
     }
@@ -449,7 +467,7 @@ internal sealed class FieldRule
     public bool HasTextRules { get; }
     public bool HasScalarRules { get; }
 
-    public ValueParser.Fault? CheckText(ReadOnlySpan<byte> text)
+    public ValueParser.Fault? CheckText(ReadOnlySpan<byte> text, DateOnly today)
     {
         var c = _field.Constraints;
         if (c.MinLength is not null || c.MaxLength is not null)
@@ -458,15 +476,15 @@ internal sealed class FieldRule
             foreach (var b in text)
                 length += (b & 0xC0) != 0x80 ? 1 : 0;
             if (length < c.MinLength)
-                return new("length", $"The text is shorter than {c.MinLength} characters.");
+                return new("length", $"The text is shorter than {c.MinLength} characters.", $"文本少于 {c.MinLength} 个字符。");
             if (length > c.MaxLength)
-                return new("length", $"The text is longer than {c.MaxLength} characters.");
+                return new("length", $"The text is longer than {c.MaxLength} characters.", $"文本超过 {c.MaxLength} 个字符。");
         }
         if (CheckEnum(text) is { } fault)
             return fault;
         if (_simple is not null ? !_simple.IsMatch(text) : _pattern is not null && !_pattern.IsMatch(Encoding.UTF8.GetString(text)))
-            return new("pattern", "The text does not have the form that the field asks for.");
-        return _element?.Invoke(text) is { } reason ? new("element", reason) : null;
+            return new("pattern", "The text does not have the form that the field asks for.", "不符合该字段规定的格式。");
+        return _element?.Invoke(text, today) is { } wrong and not ElementFault.None ? new("element", wrong.English(), wrong.Chinese()) : null;
     }
 
     public ValueParser.Fault? CheckScalar(long value, ReadOnlySpan<byte> text)
@@ -476,11 +494,11 @@ internal sealed class FieldRule
         {
             var number = BitConverter.Int64BitsToDouble(value);
             if (number < c.MinimumDouble || number > c.MaximumDouble)
-                return OutOfRange;
+                return _outOfRange;
         }
         else if (value < c.MinimumInt64 || value > c.MaximumInt64)
         {
-            return OutOfRange;
+            return _outOfRange;
         }
         return CheckEnum(text);
     }
@@ -494,11 +512,41 @@ internal sealed class FieldRule
                 if (text.SequenceEqual(allowed))
                     return null;
             }
-            return NotListed;
+            return _notListed;
         }
-        return _largeEnum is null || _largeEnum.Contains(Encoding.UTF8.GetString(text)) ? null : NotListed;
+        return _largeEnum is null || _largeEnum.Contains(Encoding.UTF8.GetString(text)) ? null : _notListed;
     }
 
-    private static readonly ValueParser.Fault OutOfRange = new("range", "The value lies outside the field's limits.");
-    private static readonly ValueParser.Fault NotListed = new("enum", "The value is not in the field's code list.");
+    /// <summary>Codes of a list that are written out; the rest is in the definition.</summary>
+    private const int CodesNamed = 15;
+
+    private static ValueParser.Fault OutOfRange(Field field)
+    {
+        var c = field.Constraints;
+        var least = c.MinimumDouble?.ToString(CultureInfo.InvariantCulture) ?? Limit(field, c.MinimumInt64);
+        var most = c.MaximumDouble?.ToString(CultureInfo.InvariantCulture) ?? Limit(field, c.MaximumInt64);
+        return (least, most) switch
+        {
+            (not null, not null) => new("range", $"The value lies outside the field's limits, {least} to {most}.", $"超出允许范围：{least} 至 {most}。"),
+            (not null, null) => new("range", $"The value is less than the field's least, {least}.", $"小于允许的最小值 {least}。"),
+            (null, not null) => new("range", $"The value is more than the field's most, {most}.", $"大于允许的最大值 {most}。"),
+            _ => new("range", "The value lies outside the field's limits.", "超出允许范围。"),
+        };
+    }
+
+    /// <summary>A limit as a reader writes it; null where there is none, or its number says nothing to a reader.</summary>
+    private static string? Limit(Field field, long? value) => (value, field.Type) switch
+    {
+        (null, _) => null,
+        ({ } number, FieldType.Integer or FieldType.Year) => number.ToString(CultureInfo.InvariantCulture),
+        ({ } number, FieldType.Decimal) => DecimalText.Exact(number, field.Scale).ToString(CultureInfo.InvariantCulture),
+        ({ } number and > -700_000 and < 2_900_000, FieldType.Date) => DateOnly.FromDateTime(DateTime.UnixEpoch).AddDays((int)number).ToString("O", CultureInfo.InvariantCulture),
+        _ => null,
+    };
+
+    private static ValueParser.Fault NotListed(IReadOnlyList<string> codes)
+    {
+        var more = codes.Count > CodesNamed ? "…" : "";
+        return new("enum", $"The value is not in the field's code list: {string.Join(", ", codes.Take(CodesNamed))}{more}.", $"不在可选值之内：{string.Join("、", codes.Take(CodesNamed))}{more}。");
+    }
 }

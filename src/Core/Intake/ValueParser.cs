@@ -10,7 +10,12 @@ namespace Gongzhi.Core.Intake;
 /// </summary>
 internal static class ValueParser
 {
-    internal readonly record struct Fault(string Code, string Message);
+    internal readonly record struct Fault(string Code, Sentence Why)
+    {
+        public Fault(string code, string english, string chinese) : this(code, new Sentence(english, chinese))
+        {
+        }
+    }
 
     public static readonly long MicrosecondsPerDay = TimeSpan.MicrosecondsPerDay;
 
@@ -18,19 +23,43 @@ internal static class ValueParser
     public const int DayMin = -25_567;
     public const int DayMax = 47_846;
 
-    public static Fault? Integer(ReadOnlySpan<byte> text, out long value)
+    /// <summary>Where a double shown with 15 digits, as spreadsheet programs do, stops telling whole numbers apart.</summary>
+    private const decimal ExactMax = 1e15m;
+
+    /// <summary>
+    /// Text in the very form in which Excel shows and saves a number of more than eleven digits, <c>1.1E+17</c>: one digit, a point, fewer digits
+    /// than the exponent promises. What people and programs write themselves (<c>21E2</c>, <c>1e5</c>, <c>6.02e+23</c>) is not of this form.
+    /// </summary>
+    public static bool LooksRounded(ReadOnlySpan<byte> text)
+    {
+        if (text.Length is < 5 or > 24)
+            return false;
+        var exponentDigits = text[^3] == '+' ? 2 : text[^4] == '+' ? 3 : 0;
+        if (exponentDigits == 0 || text[^(exponentDigits + 2)] != 'E' || !Digits(text[^exponentDigits..], out var exponent) || exponent < 11)
+            return false;
+        var mantissa = text[..^(exponentDigits + 2)];
+        if (mantissa.Length > 0 && mantissa[0] == '-')
+            mantissa = mantissa[1..];
+        return mantissa.Length > 0 && mantissa[0] is >= (byte)'1' and <= (byte)'9'
+            && (mantissa.Length == 1 || (mantissa.Length > 2 && mantissa[1] == '.' && Digits(mantissa[2..], out _) && mantissa.Length - 2 < exponent));
+    }
+
+    /// <param name="text">Without white space around it.</param>
+    /// <param name="value">The number.</param>
+    /// <param name="exponents">Whether an exponent is to be believed.</param>
+    public static Fault? Integer(ReadOnlySpan<byte> text, out long value, bool exponents = false)
     {
         value = 0;
         var negative = text.Length > 0 && text[0] == '-';
         var digits = negative || (text.Length > 0 && text[0] == '+') ? text[1..] : text;
         if (digits.Length is 0 or > 19)
-            return digits.Length == 0 ? NotInteger : Exponent(text, 0, out value, NotInteger);
+            return digits.Length == 0 ? NotInteger : Exponent(text, 0, out value, NotInteger, exponents);
         ulong sum = 0;
         foreach (var c in digits)
         {
             var d = (uint)(c - '0');
             if (d > 9)
-                return Exponent(text, 0, out value, NotInteger);
+                return Exponent(text, 0, out value, NotInteger, exponents);
             sum = sum * 10 + d;
         }
         if (sum > (negative ? 1UL << 63 : long.MaxValue))
@@ -40,7 +69,7 @@ internal static class ValueParser
     }
 
     /// <summary>An exact decimal at <paramref name="scale"/>; zeros beyond the scale are harmless, other digits are refused.</summary>
-    public static Fault? Decimal(ReadOnlySpan<byte> text, int scale, out long value)
+    public static Fault? Decimal(ReadOnlySpan<byte> text, int scale, out long value, bool exponents = false)
     {
         value = 0;
         var negative = text.Length > 0 && text[0] == '-';
@@ -57,12 +86,12 @@ internal static class ValueParser
             }
             var d = (uint)(c - '0');
             if (d > 9)
-                return Exponent(text, scale, out value, NotNumber);
+                return Exponent(text, scale, out value, NotNumber, exponents);
             seen++;
             if (fraction >= scale)
             {
                 if (d != 0)
-                    return ExcessDigits;
+                    return text.ContainsAny((byte)'e', (byte)'E') ? Exponent(text, scale, out value, NotNumber, exponents) : ExcessDigits;
                 continue;
             }
             if (fraction >= 0)
@@ -101,7 +130,7 @@ internal static class ValueParser
         {
             Span<byte> printed = stackalloc byte[32];
             if (!number.TryFormat(printed, out var n, default, CultureInfo.InvariantCulture) || !SameDigits(text, printed[..n]))
-                return new("digits", "This number has more digits than can be kept exactly; declare a scale for the field, or round at the source.");
+                return new("digits", "This number has more digits than can be kept exactly; declare a scale for the field, or round at the source.", "位数过多，无法精确保存；请为字段声明小数位数，或在来源处四舍五入。");
         }
         bits = BitConverter.DoubleToInt64Bits(number == 0 ? 0.0 : number);
         return null;
@@ -117,7 +146,7 @@ internal static class ValueParser
         }
         return text.SequenceEqual("0"u8) || Ascii.EqualsIgnoreCase(text, "false"u8) || text.SequenceEqual("否"u8)
             ? null
-            : new("type", "This is neither true nor false.");
+            : new("type", "This is neither true nor false.", "这不是“是”或“否”。");
     }
 
     /// <summary>2026-07-01, 2026/7/1, 20260701, 2026年7月1日; a time of exactly midnight may follow (workbooks add it).</summary>
@@ -137,7 +166,7 @@ internal static class ValueParser
     {
         microseconds = 0;
         if (Day(text, out var days, out var used) is { } fault)
-            return fault with { Message = fault.Code == "type" ? NotDateTime.Message : fault.Message };
+            return fault with { Why = fault.Code == "type" ? NotDateTime.Why : fault.Why };
         var rest = text[used..];
         long time = 0;
         if (!rest.IsEmpty)
@@ -146,12 +175,12 @@ internal static class ValueParser
                 return NotDateTime;
             rest = rest[1..].TrimStart((byte)' ');
             if (ClockTime(rest, out time, out used) is { } timeFault)
-                return timeFault with { Message = timeFault.Code == "type" ? NotDateTime.Message : timeFault.Message };
+                return timeFault with { Why = timeFault.Code == "type" ? NotDateTime.Why : timeFault.Why };
             rest = rest[used..];
         }
         var local = days * MicrosecondsPerDay + time;
         if (rest.IsEmpty)
-            return zone.ToUtc(days, local, out microseconds) ? null : new("time", "This local time does not exist: clocks were put forward over it.");
+            return zone.ToUtc(days, local, out microseconds) ? null : new("time", "This local time does not exist: clocks were put forward over it.", "该当地时间不存在：夏令时调整跳过了它。");
         if (rest is [(byte)'Z'] or [(byte)'z'])
         {
             microseconds = local;
@@ -172,7 +201,7 @@ internal static class ValueParser
     public static Fault? Year(ReadOnlySpan<byte> text, out long year)
     {
         if (Integer(text, out year) is not null || text.Length != 4)
-            return new("type", "This is not a year of four digits.");
+            return new("type", "This is not a year of four digits.", "这不是四位数的年份。");
         return year is >= 1900 and <= 2100 ? null : OutOfTime;
     }
 
@@ -272,7 +301,7 @@ internal static class ValueParser
                 while (at < text.Length && (uint)(text[at] - '0') <= 9)
                 {
                     if (unit == 0 && text[at] != '0')
-                        return new("scale", "Times are kept to the microsecond; this one is finer.");
+                        return new("scale", "Times are kept to the microsecond; this one is finer.", "时间保存到微秒，这个值更细。");
                     micro += unit * (text[at] - '0');
                     unit /= 10;
                     at++;
@@ -328,12 +357,14 @@ internal static class ValueParser
     }
 
     /// <summary>The slow way for numbers with an exponent or a fraction where none is kept: exact through System.Decimal or not at all.</summary>
-    private static Fault? Exponent(ReadOnlySpan<byte> text, int scale, out long value, Fault otherwise)
+    private static Fault? Exponent(ReadOnlySpan<byte> text, int scale, out long value, Fault otherwise, bool exponents)
     {
         value = 0;
         if (text.Length > 64 || text.ContainsAnyExcept(NumberCharacters)
             || !decimal.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number))
             return otherwise;
+        if (text.ContainsAny((byte)'e', (byte)'E') && (!exponents || Math.Abs(number) >= ExactMax))
+            return exponents ? Rounded : WithExponent;
         // System.Decimal rounds beyond 28 digits; a text that long cannot be trusted to be exact.
         if (SignificantDigits(text) > 28)
             return ExcessDigits;
@@ -401,16 +432,23 @@ internal static class ValueParser
 
     private static readonly System.Buffers.SearchValues<byte> NumberCharacters = System.Buffers.SearchValues.Create("0123456789.eE+-"u8);
 
-    private static readonly Fault NotInteger = new("type", "This is not a whole number.");
-    private static readonly Fault IntegerRange = new("range", "This whole number is too large to keep.");
-    private static readonly Fault NotNumber = new("type", "This is not a number.");
-    private static readonly Fault NumberRange = new("range", "This number is too large to keep at the field's scale.");
-    private static readonly Fault ExcessDigits = new("scale", "This number has more digits after the point than the field keeps.");
-    private static readonly Fault NotDate = new("type", "This is not a date.");
-    private static readonly Fault NotDateTime = new("type", "This is not a date with a time.");
-    private static readonly Fault NotTime = new("type", "This is not a time of day.");
-    private static readonly Fault NotYearMonth = new("type", "This is not a month of a year.");
-    private static readonly Fault OutOfTime = new("time", "This date lies outside 1900 to 2100.");
+    public static readonly Fault Rounded = new("inexact",
+        "This is a long number as spreadsheet programs round it (1.1E+17): its last digits are lost. Format the column as text at the source and enter it again.",
+        "这是电子表格对长数字的取整显示（如 1.1E+17），末尾数字已丢失；请在来源处将该列设为文本格式后重新填写。");
+
+    private static readonly Fault WithExponent = new("inexact",
+        "A number with an exponent may have lost digits in a spreadsheet program; write it out in full.", "带指数的数字可能已被电子表格取整；请完整写出各位数字。");
+
+    private static readonly Fault NotInteger = new("type", "This is not a whole number.", "这不是整数。");
+    private static readonly Fault IntegerRange = new("range", "This whole number is too large to keep.", "整数过大，无法保存。");
+    private static readonly Fault NotNumber = new("type", "This is not a number.", "这不是数字。");
+    private static readonly Fault NumberRange = new("range", "This number is too large to keep at the field's scale.", "按该字段的小数位数，这个数过大，无法保存。");
+    private static readonly Fault ExcessDigits = new("scale", "This number has more digits after the point than the field keeps.", "小数位数超过该字段的精度。");
+    private static readonly Fault NotDate = new("type", "This is not a date.", "这不是日期。");
+    private static readonly Fault NotDateTime = new("type", "This is not a date with a time.", "这不是日期时间。");
+    private static readonly Fault NotTime = new("type", "This is not a time of day.", "这不是一天中的时刻。");
+    private static readonly Fault NotYearMonth = new("type", "This is not a month of a year.", "这不是年月。");
+    private static readonly Fault OutOfTime = new("time", "This date lies outside 1900 to 2100.", "日期不在 1900 至 2100 年之间。");
 }
 
 /// <summary>

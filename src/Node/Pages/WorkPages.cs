@@ -106,7 +106,7 @@ internal static class WorkPages
         if (file.Length > MaxOf(options))
             return Wrong(http, model, "file", PageText.Of("Upload.TooLarge", MaxOf(options) >> 20));
 
-        watched?.Say(e => new(e.Field is null ? PageText.Of("Upload.Row", e.Row) : PageText.Of("Upload.RowField", e.Row, e.Field), Sentence(e, dataset)));
+        watched?.Say(e => new(e.Field is null ? PageText.Of("Upload.Row", e.Row) : PageText.Of("Upload.RowField", e.Row, e.Field), e.Why.In(CultureInfo.CurrentUICulture)));
         var sent = await SendAsync(file, dataset, caller, partial, watched, intake, world, cancel).ConfigureAwait(false);
         var name = file.FileName.Length <= 200 ? file.FileName : file.FileName[..200];
         var title = PageText.Pick(dataset.Title, dataset.Id);
@@ -117,7 +117,7 @@ internal static class WorkPages
                 return Wrong(http, model, "file", ProblemWriting.Translate(sent.Problem, CultureInfo.CurrentUICulture).Detail);
             long Count(string what) => sent.Problem.Extensions.GetValueOrDefault(what) as long? ?? 0;
             var refused = new UploadReport(
-                name, title, partial, Count("rowCount") - Count("rejectedCount"), Count("rejectedCount"), 0, Rejects(errors, dataset, RejectsShown), RejectsFile(errors, dataset), null, null,
+                name, title, partial, Count("rowCount") - Count("rejectedCount"), Count("rejectedCount"), 0, Rejects(errors, RejectsShown), RejectsFile(errors), null, null,
                 clock.GetUtcNow(), null, Faults: Count("errorCount"));
             return Portal.Page<UploadView>(http, Shown.Ready(model with { Report = refused }), StatusCodes.Status422UnprocessableEntity);
         }
@@ -129,7 +129,7 @@ internal static class WorkPages
             : new SealModel(SealSubject.Batch, null);
         var receipt = $"/api/v1/receipts/{batch.Id}";
         var report = new UploadReport(
-            name, title, partial, batch.Rows, batch.Rejected, batch.Rows, Rejects(sent.Value.Errors, dataset, RejectsShown), batch.Rejected > 0 ? receipt + "/rejects" : null,
+            name, title, partial, batch.Rows, batch.Rejected, batch.Rows, Rejects(sent.Value.Errors, RejectsShown), batch.Rejected > 0 ? receipt + "/rejects" : null,
             batch.Id.ToString(), receipt, batch.Received, seal, sent.Value.Repeated, sent.Value.ErrorCount, "/data/" + dataset.Id);
         return Portal.Page<UploadView>(http, Shown.Ready(model with { Report = report }));
     }
@@ -162,11 +162,15 @@ internal static class WorkPages
         try
         {
             source = await CellSources.OpenAsync(file.OpenReadStream(), file.ContentType, file.FileName, RowReader.ColumnsOf(dataset), world.SpoolDirectory,
-                new SourceOptions { CollectFaults = partial, FreeBytesMin = world.FreeBytesMin }, cancel).ConfigureAwait(false);
+                new SourceOptions { CollectFaults = partial, FreeBytesMin = world.FreeBytesMin, Workbooks = intake.Workbooks }, cancel).ConfigureAwait(false);
         }
         catch (SourceFormatException e)
         {
-            return Problem.Invalid(e.Code, e.Message);
+            return e.ToProblem();
+        }
+        catch (IntakeBusyException)
+        {
+            return IntakeBusyException.Problem;
         }
         await using (source.ConfigureAwait(false))
         {
@@ -183,33 +187,15 @@ internal static class WorkPages
         }
     }
 
-    private static IReadOnlyList<RejectItem> Rejects(IReadOnlyList<RowError> errors, Dataset dataset, int most) =>
-        [.. errors.Take(most).Select(e => new RejectItem(e.Row, e.Field, e.Code, Sentence(e, dataset)))];
-
-    /// <summary>What is wrong in the reader's language, with what the field would take; the value itself is never repeated.</summary>
-    private static string Sentence(RowError error, Dataset dataset)
-    {
-        var field = error.Field is null ? null : dataset.Fields.FirstOrDefault(f => f.Name == error.Field);
-        if (PageText.Find("Reject." + error.Code) is null)
-            return error.Message;
-        if (field is null)
-            return PageText.Of("Reject." + error.Code);
-        var takes = error.Code switch
-        {
-            "type" => FieldWords.Type(field),
-            "enum" => string.Join(PageText.Of("Comma"), (field.Constraints.Enum ?? []).Take(FieldWords.CodesShown)) + (field.Constraints.Enum?.Count > FieldWords.CodesShown ? "…" : ""),
-            "range" or "length" => string.Join(PageText.Of("Comma"), FieldWords.Bounds(field)),
-            _ => "",
-        };
-        return takes.Length == 0 && error.Code is "enum" or "range" or "length" ? error.Message : PageText.Of("Reject." + error.Code, takes);
-    }
+    private static IReadOnlyList<RejectItem> Rejects(IReadOnlyList<RowError> errors, int most) =>
+        [.. errors.Take(most).Select(e => new RejectItem(e.Row, e.Field, e.Code, e.Message))];
 
     /// <summary>The faults of a file that was refused as a whole. Nothing of it is kept on the node, so the list travels inside the page.</summary>
-    private static string RejectsFile(IReadOnlyList<RowError> errors, Dataset dataset)
+    private static string RejectsFile(IReadOnlyList<RowError> errors)
     {
         // The byte order mark makes spreadsheet programs read the file as UTF-8.
         var text = new StringBuilder("\uFEFFrow,field,code,message\r\n");
-        foreach (var e in Rejects(errors, dataset, int.MaxValue))
+        foreach (var e in Rejects(errors, int.MaxValue))
             text.Append(CultureInfo.InvariantCulture, $"{e.Row},{Quoted(e.Field)},{e.Code},{Quoted(e.Message)}\r\n");
         return "data:text/csv;charset=utf-8;base64," + Convert.ToBase64String(Encoding.UTF8.GetBytes(text.ToString()));
     }

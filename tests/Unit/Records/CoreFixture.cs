@@ -39,7 +39,7 @@ internal sealed class CoreFixture : IAsyncDisposable
         Territory.Open();
         Keys = new KeyIndex(World, Writer, Store);
         KeyMerge = new KeyMerge(World, Keys, Writer, NullLogger<KeyMerge>.Instance);
-        Intake = new IntakeService(Store, World, new IntakeRules { Places = KnownPlace }, Keys, TimeProvider.System);
+        Intake = new IntakeService(Store, World, new IntakeRules { Places = KnownPlace, ElementTypes = ElementChecks.Find }, Keys, TimeProvider.System);
         Engine = new Core.Query.DuckEngine(new() { SegmentsDirectory = World.SegmentDirectory, TempDirectory = Path.Combine(World.SpoolDirectory, "duckdb"), MemoryMegabytes = 512, Threads = 2 }, TimeProvider.System);
         Tails = new TailTables(Engine, Store, Catalog);
         Versions = new RecordVersions(World, Store);

@@ -115,8 +115,8 @@ public sealed class CellChunk(int columns, int rowCapacity, int rowsAtFirst = 0)
 /// <summary>A row that the source could not read although it still knows where the next one begins.</summary>
 /// <param name="Row">0-based index within the chunk: add <see cref="CellChunk.FirstRow"/> for the row's number in the file.</param>
 /// <param name="Code">A stable problem code such as <c>format.csv.columns</c>.</param>
-/// <param name="Message">One plain sentence.</param>
-public readonly record struct RowFault(int Row, string Code, string Message);
+/// <param name="Why">What is wrong.</param>
+public readonly record struct RowFault(int Row, string Code, Sentence Why);
 
 /// <summary>
 /// A file being read as chunks of cells. Streams; never holds the whole file. A malformed source throws
@@ -137,6 +137,18 @@ public interface ICellSource : IAsyncDisposable
 /// <param name="row">The 1-based data row where it happened, if known.</param>
 public sealed class SourceFormatException(string code, string message, long? row = null) : FormatException(message)
 {
+    public SourceFormatException(string code, Sentence why, long? row = null) : this(code, why.English, row) => Why = why;
+
     public string Code { get; } = code;
     public long? Row { get; } = row;
+
+    /// <summary>The message in both languages, where it is known in both.</summary>
+    public Sentence? Why { get; }
+
+    /// <summary>What the contributor is told.</summary>
+    public Problem ToProblem() => Problem.Invalid(Code, Row is { } row ? $"{Message} (row {row})" : Message) with
+    {
+        Chinese = Row is { } at && Why is { } both ? $"{both.Chinese}（第 {at} 行）" : Why?.Chinese,
+        Extensions = Row is null ? new Dictionary<string, object?>() : new Dictionary<string, object?> { ["row"] = Row },
+    };
 }

@@ -38,7 +38,7 @@ public static class CellSources
                 case DetectedFormat.Parquet:
                     return await SpooledSource.OpenAsync(stream, spoolDirectory, options.ParquetBytesMax, options.FreeBytesMin, path => ParquetSource.Open(path, options), cancel).ConfigureAwait(false);
                 case DetectedFormat.Xlsx or DetectedFormat.Xls:
-                    return await SpooledSource.OpenAsync(stream, spoolDirectory, options.WorkbookBytesMax, options.FreeBytesMin, path => WorkbookSource.Open(File.OpenRead(path), options), cancel).ConfigureAwait(false);
+                    return await SpooledSource.OpenAsync(stream, spoolDirectory, options.WorkbookBytesMax, options.FreeBytesMin, path => WorkbookSource.Open(File.OpenRead(path), options), cancel, options.Workbooks).ConfigureAwait(false);
             }
             // Once more behind the encoding: JSON may be UTF-16.
             stream = await Encodings.OpenAsync(stream, cancel).ConfigureAwait(false);
@@ -62,21 +62,25 @@ public static class CellSources
     }
 
     /// <summary>A source over a temporary file, deleted with it.</summary>
-    private sealed class SpooledSource(ICellSource inner, string path) : ICellSource
+    private sealed class SpooledSource(ICellSource inner, string path, IDisposable? turn) : ICellSource
     {
         public IReadOnlyList<string> Header => inner.Header;
 
         public static async ValueTask<ICellSource> OpenAsync(
-            Stream stream, string directory, long bytesMax, long freeBytesMin, Func<string, ICellSource> open, CancellationToken cancel)
+            Stream stream, string directory, long bytesMax, long freeBytesMin, Func<string, ICellSource> open, CancellationToken cancel, WorkbookTurns? turns = null)
         {
+            IDisposable? turn = null;
             var path = Path.Combine(directory, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)) + ".spool");
             try
             {
                 await using (stream.ConfigureAwait(false)) await SpoolAsync(stream, path, bytesMax, freeBytesMin, cancel).ConfigureAwait(false);
-                return new SpooledSource(open(path), path);
+                // Only what is read takes a turn, not what is still on its way.
+                if (turns is not null) turn = await turns.EnterAsync(cancel).ConfigureAwait(false);
+                return new SpooledSource(open(path), path, turn);
             }
             catch
             {
+                turn?.Dispose();
                 File.Delete(path);
                 throw;
             }
@@ -92,6 +96,7 @@ public static class CellSources
             }
             finally
             {
+                turn?.Dispose();
                 File.Delete(path);
             }
         }

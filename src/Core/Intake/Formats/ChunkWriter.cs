@@ -60,6 +60,20 @@ internal sealed class ChunkWriter(int columns, bool collect)
         Take(row, column, kind, n);
     }
 
+    /// <summary>Text from native memory; false, and nothing set, when it is not UTF-8.</summary>
+    public bool TrySetUtf8(int row, int column, IntPtr text, int bytes)
+    {
+        Room(row, bytes);
+        var chunk = Chunk;
+        if (bytes > 0) System.Runtime.InteropServices.Marshal.Copy(text, chunk.Text, chunk.TextLength, bytes);
+        if (!System.Text.Unicode.Utf8.IsValid(chunk.Text.AsSpan(chunk.TextLength, bytes))) return false;
+        Take(row, column, CellKind.Text, bytes);
+        return true;
+    }
+
+    /// <summary>Bytes of text in the chunk being filled.</summary>
+    public int TextLength => _chunk?.TextLength ?? 0;
+
     /// <summary>A value of at most 64 characters.</summary>
     public void Format<T>(int row, int column, CellKind kind, T value, ReadOnlySpan<char> format = default) where T : IUtf8SpanFormattable
     {
@@ -89,12 +103,12 @@ internal sealed class ChunkWriter(int columns, bool collect)
         var text = chunk.Text.AsSpan(chunk.TextLength, bytes);
         if (bytes > FormatLimits.CellBytesMax)
         {
-            Fault(row, "format.cellTooLong", string.Create(CultureInfo.InvariantCulture, $"A cell is longer than {FormatLimits.CellBytesMax} bytes."));
+            Fault(row, "format.cellTooLong", RowSentences.CellTooLong);
             return;
         }
         if (kind == CellKind.Text && text.Contains((byte)0))
         {
-            Fault(row, "format.nul", "A cell holds the character U+0000.");
+            Fault(row, "format.nul", RowSentences.Nul);
             return;
         }
         chunk.Grow(row + 1);
@@ -106,10 +120,10 @@ internal sealed class ChunkWriter(int columns, bool collect)
     }
 
     /// <summary>Refuses a row: the first reason counts.</summary>
-    public void Fault(int row, string code, string message)
+    public void Fault(int row, string code, Sentence why)
     {
-        if (!collect) throw new SourceFormatException(code, message, RowNumber(row));
-        _faults.TryAdd(row, new RowFault(row, code, message));
+        if (!collect) throw new SourceFormatException(code, why, RowNumber(row));
+        _faults.TryAdd(row, new RowFault(row, code, why));
     }
 
     /// <summary>The chunk, if it has rows; a new one begins.</summary>

@@ -110,7 +110,7 @@ public sealed class CsvSource : ICellSource
     {
         _at = _tokenizer.Run(chunk, _at, _end, _ended, _rowsBefore);
         if (chunk.Faults is { } faults && !_collect)
-            throw new SourceFormatException(faults[0].Code, faults[0].Message, _rowsBefore + faults[0].Row + 1);
+            throw new SourceFormatException(faults[0].Code, faults[0].Why, _rowsBefore + faults[0].Row + 1);
         if (_end - _at > FormatLimits.RowBytesMax && chunk.Rows < chunk.RowCapacity) throw RowTooLong(_rowsBefore + chunk.Rows + 1);
     }
 

@@ -140,17 +140,17 @@ internal sealed class CsvTokenizer(byte separator, int columns)
     {
         if (newline - row.Begin > FormatLimits.RowBytesMax)
         {
-            Fault(chunk, row.First, "format.rowTooLong", string.Create(CultureInfo.InvariantCulture, $"The row is longer than {FormatLimits.RowBytesMax} bytes."));
+            Fault(chunk, row.First, "format.rowTooLong", RowSentences.RowTooLong);
         }
         else if (cells != columns)
         {
-            Fault(chunk, row.First, "format.csv.columns", string.Create(CultureInfo.InvariantCulture, $"The row has {cells} cells; the header has {columns}."));
+            Fault(chunk, row.First, "format.csv.columns", new($"The row has {cells} cells; the header has {columns}.", $"该行有 {cells} 个单元格，而表头有 {columns} 个。"));
         }
         else
         {
             if (row.Doubled) Undouble(chunk, row.First);
             if (newline - row.Begin > FormatLimits.CellBytesMax && chunk.Lengths.AsSpan(row.First, columns).ContainsAnyExceptInRange(0, FormatLimits.CellBytesMax))
-                Fault(chunk, row.First, "format.cellTooLong", string.Create(CultureInfo.InvariantCulture, $"A cell is longer than {FormatLimits.CellBytesMax} bytes."));
+                Fault(chunk, row.First, "format.cellTooLong", RowSentences.CellTooLong);
         }
         chunk.Rows++;
         row.Begin = newline + 1;
@@ -158,11 +158,11 @@ internal sealed class CsvTokenizer(byte separator, int columns)
         row.Doubled = false;
     }
 
-    private void Fault(CellChunk chunk, int first, string code, string message)
+    private void Fault(CellChunk chunk, int first, string code, Sentence why)
     {
         chunk.Starts.AsSpan(first, columns).Clear();
         chunk.Lengths.AsSpan(first, columns).Clear();
-        (chunk.Faults ??= []).Add(new RowFault(chunk.Rows, code, message));
+        (chunk.Faults ??= []).Add(new RowFault(chunk.Rows, code, why));
     }
 
     /// <summary>Turns "" into " in place, in the cells marked by a complemented length.</summary>

@@ -33,6 +33,12 @@ public static class FormatLimits
     /// <summary>Bytes all members of an .xlsx may expand to together.</summary>
     public const long WorkbookExpandedBytesMax = 512L << 20;
 
+    /// <summary>Bytes one member that is not a worksheet may expand to: shared strings, styles and the like are held in memory whole, and take several times as much there.</summary>
+    public const long WorkbookPartBytesMax = 64L << 20;
+
+    /// <summary>Workbooks read at a time; each may take some hundred MiB.</summary>
+    public const int WorkbooksAtOnce = 2;
+
     /// <summary>Members in an .xlsx archive.</summary>
     public const int WorkbookEntriesMax = 10_000;
 
@@ -41,6 +47,18 @@ public static class FormatLimits
 
     /// <summary>Expanded bytes before the gzip ratio is looked at: tiny files of one repeated row are honest.</summary>
     public const int ExpansionGraceBytes = 1 << 20;
+
+    /// <summary>
+    /// Expanded bytes per byte of a Parquet file, a byte a cell and the text of all cells. Columns of equal or counted-up values take almost no
+    /// room there, so this is wider than that of gzip.
+    /// </summary>
+    public const int ParquetExpansionRatioMax = 1_000;
+
+    /// <summary>Expanded bytes before the Parquet ratio is looked at.</summary>
+    public const long ParquetGraceBytes = 64L << 20;
+
+    /// <summary>Bytes a column of one row group may say it has before compression: what the reader may have to hold of it at once.</summary>
+    public const long ParquetColumnBytesMax = 1L << 30;
 
     /// <summary>Bytes of a text stream looked at to tell its encoding.</summary>
     public const int EncodingHeadBytes = 1 << 20;

@@ -149,7 +149,7 @@ internal sealed class JsonLines
             var (start, length) = (chunk.Starts[first], chunk.Lengths[first]);
             var cells = new Cells(chunk, r, start, _collect);
             Clear(chunk, r);
-            if (length > FormatLimits.RowBytesMax) cells.Fault("format.rowTooLong", "The object is longer than the row limit of 8 MiB.");
+            if (length > FormatLimits.RowBytesMax) cells.Fault("format.rowTooLong", RowSentences.RowTooLong);
             else parser.Parse(chunk.Text.AsSpan(start, length), cells);
             // Values behind the one at fault may have been set.
             if (chunk.Faults is [.., var last] && last.Row == r) Clear(chunk, r);
@@ -178,23 +178,23 @@ internal sealed class JsonLines
             var at = start + (int)offset;
             scratch.AsSpan(0, length).CopyTo(chunk.Text.AsSpan(at));
             System.Buffers.ArrayPool<byte>.Shared.Return(scratch);
-            if (chunk.Text.AsSpan(at, length).Contains((byte)0)) Fault("format.nul", "A cell holds the character U+0000.");
+            if (chunk.Text.AsSpan(at, length).Contains((byte)0)) Fault("format.nul", RowSentences.Nul);
             else Put(column, CellKind.Text, at, length);
         }
 
-        public void Fault(string code, string message)
+        public void Fault(string code, Sentence why)
         {
-            if (!collect) throw new SourceFormatException(code, message, chunk.FirstRow + row);
+            if (!collect) throw new SourceFormatException(code, why, chunk.FirstRow + row);
             var faults = chunk.Faults ??= [];
             // The first reason counts.
-            if (faults.Count == 0 || faults[^1].Row != row) faults.Add(new RowFault(row, code, message));
+            if (faults.Count == 0 || faults[^1].Row != row) faults.Add(new RowFault(row, code, why));
         }
 
         private void Put(int column, CellKind kind, int at, int length)
         {
             if (length > FormatLimits.CellBytesMax)
             {
-                Fault("format.cellTooLong", string.Create(CultureInfo.InvariantCulture, $"A cell is longer than {FormatLimits.CellBytesMax} bytes."));
+                Fault("format.cellTooLong", RowSentences.CellTooLong);
                 return;
             }
             var i = row * chunk.Columns + column;

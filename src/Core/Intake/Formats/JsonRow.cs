@@ -38,7 +38,7 @@ internal interface IJsonCells
     /// <summary>A string with escapes, which the reader must undo; its text begins at <paramref name="offset"/> in the row's bytes.</summary>
     void Escaped(ref Utf8JsonReader reader, int column, long offset);
 
-    void Fault(string code, string message);
+    void Fault(string code, Sentence why);
 }
 
 /// <summary>Parses one object. Holds scratch space, so each thread has its own.</summary>
@@ -55,7 +55,7 @@ internal sealed class JsonRowParser(JsonFields fields)
     {
         if (!Utf8.IsValid(json))
         {
-            cells.Fault("format.encoding", "The object holds bytes that are not UTF-8.");
+            cells.Fault("format.encoding", new("The object holds bytes that are not UTF-8.", "该对象含有不是 UTF-8 的字节。"));
             return;
         }
         try
@@ -64,12 +64,12 @@ internal sealed class JsonRowParser(JsonFields fields)
         }
         catch (JsonException)
         {
-            cells.Fault("format.json.malformed", "The object is not well-formed JSON.");
+            cells.Fault("format.json.malformed", new("The object is not well-formed JSON.", "该对象不是格式正确的 JSON。"));
         }
         catch (InvalidOperationException)
         {
             // What the reader throws for an escaped surrogate without its partner.
-            cells.Fault("format.json.surrogate", "A string holds half of a surrogate pair.");
+            cells.Fault("format.json.surrogate", new("A string holds half of a surrogate pair.", "有字符串只含代理对的一半。"));
         }
     }
 
@@ -79,7 +79,7 @@ internal sealed class JsonRowParser(JsonFields fields)
         reader.Read();
         if (reader.TokenType != JsonTokenType.StartObject)
         {
-            cells.Fault("format.json.notObject", "The line is not a JSON object.");
+            cells.Fault("format.json.notObject", new("The line is not a JSON object.", "该行不是 JSON 对象。"));
             return;
         }
         _stamp++;
@@ -89,12 +89,13 @@ internal sealed class JsonRowParser(JsonFields fields)
             var column = fields.Column(ref reader, next, ref _key);
             if (column < 0)
             {
-                cells.Fault("format.unknownField", $"The key \"{Short(reader.GetString()!)}\" is not a field of the dataset.");
+                var key = Short(reader.GetString()!);
+                cells.Fault("format.unknownField", new($"The key \"{key}\" is not a field of the dataset.", $"键“{key}”不是该数据集的字段。"));
                 return;
             }
             if (_seen[column] == _stamp)
             {
-                cells.Fault("format.json.duplicateKey", $"The key \"{fields.Header[column]}\" stands twice in the object.");
+                cells.Fault("format.json.duplicateKey", new($"The key \"{fields.Header[column]}\" stands twice in the object.", $"键“{fields.Header[column]}”在对象中出现了两次。"));
                 return;
             }
             _seen[column] = _stamp;
@@ -126,7 +127,7 @@ internal sealed class JsonRowParser(JsonFields fields)
             case JsonTokenType.Null:
                 return true;
             default:
-                cells.Fault("format.json.nested", $"The value of \"{fields.Header[column]}\" is an object or an array.");
+                cells.Fault("format.json.nested", new($"The value of \"{fields.Header[column]}\" is an object or an array.", $"“{fields.Header[column]}”的值是对象或数组。"));
                 return false;
         }
     }

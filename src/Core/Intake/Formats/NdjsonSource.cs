@@ -185,7 +185,7 @@ public sealed class NdjsonSource : ICellSource
     private void Row(ReadOnlySpan<byte> json)
     {
         var row = _writer.Rows;
-        if (json.Length > FormatLimits.RowBytesMax) _writer.Fault(row, "format.rowTooLong", "The object is longer than the row limit of 8 MiB.");
+        if (json.Length > FormatLimits.RowBytesMax) _writer.Fault(row, "format.rowTooLong", RowSentences.RowTooLong);
         else _parser.Parse(json, new Cells(_writer, row));
         _writer.EndRows(1);
     }
@@ -198,6 +198,6 @@ public sealed class NdjsonSource : ICellSource
         public void Escaped(ref Utf8JsonReader reader, int column, long offset) =>
             writer.Take(row, column, CellKind.Text, reader.CopyString(writer.Room(row, reader.ValueSpan.Length)));
 
-        public void Fault(string code, string message) => writer.Fault(row, code, message);
+        public void Fault(string code, Sentence why) => writer.Fault(row, code, why);
     }
 }

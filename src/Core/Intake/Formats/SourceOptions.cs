@@ -24,6 +24,9 @@ public sealed record SourceOptions
     /// <summary>Bytes that spooling leaves free on its disk.</summary>
     public long FreeBytesMin { get; init; }
 
+    /// <summary>Where a workbook waits for its turn; null where only one caller reads any.</summary>
+    public WorkbookTurns? Workbooks { get; init; }
+
     /// <summary>Bytes of a workbook body, spooled likewise.</summary>
     public long WorkbookBytesMax { get; init; } = 256L << 20;
 }

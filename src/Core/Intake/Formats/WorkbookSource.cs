@@ -3,6 +3,7 @@ using System.Globalization;
 using System.IO.Compression;
 using System.Runtime.InteropServices;
 using System.Text;
+using System.Xml;
 using ExcelDataReader;
 using ExcelDataReader.Exceptions;
 
@@ -174,11 +175,11 @@ public sealed class WorkbookSource : ICellSource
             if (c >= _columns)
             {
                 if (IsBlank(value)) continue;
-                _writer.Fault(row, "format.workbook.columns", string.Create(CultureInfo.InvariantCulture, $"A cell stands in column {c + 1}, which has no name in the header."));
+                _writer.Fault(row, "format.workbook.columns", new($"A cell stands in column {c + 1}, which has no name in the header.", $"第 {c + 1} 列有内容，但表头没有列名。"));
                 break;
             }
             if (value is "#N/A" or "#DIV/0!" or "#VALUE!" or "#REF!" or "#NAME?" or "#NUM!" or "#NULL!")
-                _writer.Fault(row, "format.workbook.error", $"The cell under \"{Header[c]}\" holds the error {value}.");
+                _writer.Fault(row, "format.workbook.error", new($"The cell under \"{Header[c]}\" holds the error {value}.", $"“{Header[c]}”列的单元格是错误值 {value}。"));
             else Write(row, c, value);
         }
         _writer.EndRows(1);
@@ -217,7 +218,7 @@ public sealed class WorkbookSource : ICellSource
                 _writer.Set(row, column, CellKind.Text, string.Create(CultureInfo.InvariantCulture, $"{(long)span.TotalHours:00}:{Math.Abs(span.Minutes):00}:{Math.Abs(span.Seconds):00}"));
                 break;
             default:
-                _writer.Fault(row, "format.workbook", $"The cell under \"{Header[column]}\" holds a kind of value that is not known.");
+                _writer.Fault(row, "format.workbook", new($"The cell under \"{Header[column]}\" holds a kind of value that is not known.", $"“{Header[column]}”列的单元格是无法识别的类型。"));
                 break;
         }
     }
@@ -261,9 +262,11 @@ internal static class WorkbookArchive
             stream.Position = 0;
             using var zip = new ZipArchive(stream, ZipArchiveMode.Read, leaveOpen: true);
             if (zip.Entries.Count > FormatLimits.WorkbookEntriesMax) throw Bomb();
+            var worksheets = Worksheets(zip);
             long expanded = 0;
             foreach (var entry in zip.Entries)
             {
+                if (entry.Length > FormatLimits.WorkbookPartBytesMax && !worksheets.Contains(entry.FullName)) throw Bomb();
                 // Members cannot exceed what is declared here: the archive reader stops there.
                 expanded += entry.Length;
                 if (entry.Length < 0 || expanded > FormatLimits.WorkbookExpandedBytesMax) throw Bomb();
@@ -273,10 +276,31 @@ internal static class WorkbookArchive
             if (zip.GetEntry("xl/workbook.xml") is null && zip.GetEntry("xl/workbook.bin") is null)
                 throw new SourceFormatException("format.workbook", "The zip archive is not an Excel workbook.");
         }
-        catch (Exception e) when (e is InvalidDataException or IOException or NotSupportedException or ArgumentException or OverflowException)
+        catch (Exception e) when (e is InvalidDataException or XmlException or IOException or NotSupportedException or ArgumentException or OverflowException)
         {
             throw new SourceFormatException("format.workbook", "The file is not a readable workbook, or is damaged.");
         }
+    }
+
+    /// <summary>The members that the workbook names as worksheets and as nothing else: only those are read as a stream.</summary>
+    private static HashSet<string> Worksheets(ZipArchive zip)
+    {
+        var found = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
+        var others = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
+        foreach (var name in (ReadOnlySpan<string>)["xl/_rels/workbook.xml.rels", "xl/_rels/workbook.bin.rels"])
+        {
+            if (zip.GetEntry(name) is not { Length: <= FormatLimits.WorkbookPartBytesMax } entry) continue;
+            using var stream = entry.Open();
+            using var xml = XmlReader.Create(stream, new XmlReaderSettings { DtdProcessing = DtdProcessing.Prohibit, XmlResolver = null });
+            while (xml.Read())
+            {
+                if (xml is not { NodeType: XmlNodeType.Element, LocalName: "Relationship" } || xml.GetAttribute("Target") is not { } target) continue;
+                var path = target.StartsWith('/') ? target[1..] : "xl/" + target;
+                (xml.GetAttribute("Type")?.EndsWith("/worksheet", StringComparison.Ordinal) == true ? found : others).Add(path);
+            }
+        }
+        found.ExceptWith(others);
+        return found;
     }
 
     /// <summary>Entries according to the end record, read by hand so that a directory of millions is never loaded.</summary>

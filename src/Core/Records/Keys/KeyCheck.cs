@@ -74,7 +74,8 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
                 return;
             (rejected ??= new bool[rows.Rows])[r] = true;
             errors.Add(new RowError(rowNumber(r), rules.Rules[k].Name, Code,
-                $"The record {RecordId.Of(entry.Batch, entry.Ordinal)} already has this {(rules.Rules[k].Tag == 0 ? "key" : "value, which must be unique")}."));
+                new Sentence($"The record {RecordId.Of(entry.Batch, entry.Ordinal)} already has this {(rules.Rules[k].Tag == 0 ? "key" : "value, which must be unique")}.",
+                    $"记录 {RecordId.Of(entry.Batch, entry.Ordinal)} 已有此{(rules.Rules[k].Tag == 0 ? "主键" : "值，而该值不得重复")}。")));
         }
     }
 
@@ -91,7 +92,8 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
                 {
                     (rejected ??= new bool[rows.Rows])[r] = true;
                     errors.Add(new RowError(rowNumber(r), rules.Rules[k].Name, Code,
-                        $"{earlier} of this file has the same {(rules.Rules[k].Tag == 0 ? "key" : "value, which must be unique")}."));
+                        new Sentence($"{earlier.English} of this file has the same {(rules.Rules[k].Tag == 0 ? "key" : "value, which must be unique")}.",
+                            $"本文件{earlier.Chinese}已有相同的{(rules.Rules[k].Tag == 0 ? "主键" : "值，而该值不得重复")}。")));
                     break;
                 }
             }
@@ -171,14 +173,14 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
         }
     }
 
-    private string? Earlier(UInt128 hash)
+    private Sentence? Earlier(UInt128 hash)
     {
         foreach (var (run, _) in _own)
         {
             if (run.Has(run.Find(hash), hash))
-                return "An earlier row";
+                return new("An earlier row", "前面的一行");
         }
-        return _table.Find(hash) is > 0 and var row ? $"Row {row}" : null;
+        return _table.Find(hash) is > 0 and var row ? new Sentence($"Row {row}", $"第 {row} 行") : null;
     }
 
     private bool Has(UInt128 hash) => _table.Find(hash) > 0 || _own.Exists(o => o.Run.Has(o.Run.Find(hash), hash));

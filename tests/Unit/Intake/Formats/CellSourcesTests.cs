@@ -52,6 +52,37 @@ public sealed class CellSourcesTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(100_000)]
+    [InlineData(-1)]
+    [InlineData(-2)]
+    [InlineData(-600_000)]
+    public async Task The_first_character_beyond_ASCII_decides_however_late_it_comes(int beyondHead)
+    {
+        var gb = CodePagesEncodingProvider.Instance.GetEncoding("GB18030")!;
+        var text = new StringBuilder("a,b\n");
+        while (text.Length < FormatLimits.EncodingHeadBytes + beyondHead - 20) text.Append("1234567,x\n");
+        text.Append('9', FormatLimits.EncodingHeadBytes + beyondHead - 2 - text.Length).Append(",\"朝阳区编号\"\n2,联通\n");
+        var tail = new StringBuilder();
+        for (var i = 0; i < 30_000; i++) tail.Append("3,普通\n");
+        foreach (var (encoding, more) in new[] { (gb, ""), (gb, tail.ToString()), (Encoding.UTF8, ""), (new UTF8Encoding(false), tail.ToString()) })
+        {
+            var body = encoding.GetBytes(text + more);
+            foreach (var pieces in new[] { Array.Empty<int>(), [65_537, 3], [1 << 20] })
+            {
+                var read = await Parse(body, null, pieces);
+                Assert.Contains(read.Rows, r => r[1] == "朝阳区编号");
+                Assert.Contains(read.Rows, r => r[1] == "联通");
+                Assert.Equal(more.Length > 0 ? "普通" : "联通", read.Rows[^1][1]);
+            }
+        }
+        var broken = gb.GetBytes(text.ToString());
+        broken[^2] = 0xFF;
+        await Read.Fails("format.encoding", () => Parse(broken));
+    }
+
     [Fact]
     public async Task Reads_GB18030_longer_than_the_head_and_refuses_what_breaks_behind_it()
     {

@@ -97,6 +97,102 @@ public sealed class ParquetSourceTests : IDisposable
         Assert.Equal(1, (await Read.Fails("format.encoding", () => Parse())).Row);
     }
 
+    /// <summary>A dictionary makes one long text stand in every row for a few bits.</summary>
+    [Fact]
+    public async Task One_long_text_in_every_row_comes_in_chunks_of_bounded_size_until_it_is_a_bomb()
+    {
+        const int Rows = 5_400;
+        var text = new string('x', 1 << 20);
+        using (var builder = new WriterPropertiesBuilder())
+        {
+            using var file = new ParquetFileWriter(_path, [new Column<int>("n"), new Column<string>("s")], builder.DictionaryPagesizeLimit(8 << 20).DisableStatistics().Compression(Compression.Zstd).Build());
+            using (var group = file.AppendRowGroup())
+            {
+                Put(group, Enumerable.Range(0, Rows).ToArray());
+                Put(group, [.. Enumerable.Repeat("short", 5_000), .. Enumerable.Repeat(text, Rows - 5_000)]);
+            }
+            file.Close();
+        }
+        Assert.InRange(new FileInfo(_path).Length, 1, 4 << 20);
+        await using var source = ParquetSource.Open(_path);
+        long rows = 0, bytes = 0;
+        var bomb = await Assert.ThrowsAsync<SourceFormatException>(async () =>
+        {
+            while (await source.ReadAsync(TestContext.Current.CancellationToken) is { } chunk)
+            {
+                using (chunk)
+                {
+                    Assert.InRange(chunk.TextLength, 0, FormatLimits.ChunkBytes + FormatLimits.CellBytesMax + 4_096);
+                    Assert.InRange(chunk.Text.Length, 0, 4 * FormatLimits.ChunkBytes);
+                    (rows, bytes) = (rows + chunk.Rows, bytes + chunk.TextLength);
+                }
+            }
+        });
+        Assert.Equal("format.bomb", bomb.Code);
+        Assert.InRange(rows, 5_001, Rows - 1);
+        Assert.InRange(bytes, FormatLimits.ParquetGraceBytes - 2 * FormatLimits.ChunkBytes, FormatLimits.ParquetExpansionRatioMax * new FileInfo(_path).Length);
+
+        // The same within an honest limit of the caller's own.
+        await using var limited = ParquetSource.Open(_path, new SourceOptions { ExpandedBytesMax = 8 << 20 });
+        await Read.Fails("format.bomb", async () =>
+        {
+            while (await limited.ReadAsync(TestContext.Current.CancellationToken) is { } chunk) chunk.Dispose();
+        });
+    }
+
+    /// <summary>A run of nulls takes a few bytes however long it is.</summary>
+    [Fact]
+    public async Task Rows_beyond_number_are_refused_before_any_is_read()
+    {
+        using (var duck = new DuckDB.NET.Data.DuckDBConnection("DataSource=:memory:"))
+        {
+            duck.Open();
+            using var command = duck.CreateCommand();
+            command.CommandText = $"COPY (SELECT NULL::VARCHAR AS a, NULL::INTEGER AS b FROM range(400_000_000)) TO '{_path}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 100_000_000)";
+            command.ExecuteNonQuery();
+        }
+        Assert.InRange(new FileInfo(_path).Length, 1, 700_000);
+        Assert.Equal("format.bomb", Assert.Throws<SourceFormatException>(() => ParquetSource.Open(_path)).Code);
+    }
+
+    [Fact]
+    public async Task A_row_that_is_too_long_in_all_is_named()
+    {
+        var columns = Enumerable.Range(0, 10).Select(c => new Column<string>($"c{c}")).ToArray();
+        var text = new string('x', 1 << 20);
+        Write([.. columns], g =>
+        {
+            for (var c = 0; c < columns.Length; c++) Put(g, "a", c == 3 ? text + "x" : "b", text, "d");
+        });
+        var read = await Parse(new() { CollectFaults = true });
+        Assert.Equal([(2, "format.cellTooLong"), (3, "format.rowTooLong")], read.Faults);
+        Assert.Equal([.. Enumerable.Repeat("d", 10)], read.Rows[3]);
+        Assert.Equal(2, (await Read.Fails("format.cellTooLong", () => Parse())).Row);
+    }
+
+    [Fact]
+    public async Task Text_of_every_encoding_with_missing_values_comes_as_it_was()
+    {
+        string?[] values = [.. Enumerable.Range(0, 5_000).Select(i => i % 7 == 0 ? null : i % 5 == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"共同前缀/{i / 3}/\uFFFD"))];
+        foreach (var encoding in new[] { Encoding.Plain, Encoding.DeltaByteArray, Encoding.DeltaLengthByteArray, Encoding.RleDictionary })
+        {
+            using (var builder = new WriterPropertiesBuilder())
+            {
+                var properties = (encoding == Encoding.RleDictionary ? builder : builder.DisableDictionary().Encoding(encoding)).DataPagesize(2_000).Build();
+                using var file = new ParquetFileWriter(_path, [new Column<string?>("s"), new Column<string>("t")], properties);
+                using (var group = file.AppendRowGroup())
+                {
+                    Put(group, values);
+                    Put(group, values.Select(v => v ?? "-").ToArray());
+                }
+                file.Close();
+            }
+            var read = await Parse();
+            Assert.Equal(values.Select(v => new[] { v ?? "", v ?? "-" }), read.Rows);
+            Assert.Equal(values.Select(v => v is null ? CellKind.Missing : CellKind.Text), read.Kinds.Select(k => k[0]));
+        }
+    }
+
     [Fact]
     public async Task Damaged_files_never_do_worse_than_a_format_error()
     {

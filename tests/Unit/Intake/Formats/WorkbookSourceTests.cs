@@ -125,6 +125,118 @@ public sealed class WorkbookSourceTests
         await Read.Fails("format.workbook", () => Parse(other.ToArray()));
     }
 
+    /// <summary>Shared strings are held whole; under whatever name, and also when called a worksheet besides.</summary>
+    [Theory]
+    [InlineData("xl/sharedStrings.xml", "")]
+    [InlineData("xl/other.xml", "<Relationship Id='ss' Type='x/sharedStrings' Target='other.xml'/>")]
+    [InlineData("xl/worksheets/s3.xml", "<Relationship Id='ss' Type='x/sharedStrings' Target='/xl/worksheets/s3.xml'/><Relationship Id='s3' Type='x/worksheet' Target='worksheets/s3.xml'/>")]
+    public async Task Refuses_shared_strings_that_would_fill_the_memory(string name, string relationships)
+    {
+        byte[] Book(long bytes)
+        {
+            var book = Xlsx(Header() + Row(2, Text("A2", "1")), more: zip =>
+            {
+                using var stream = zip.CreateEntry(name, CompressionLevel.Fastest).Open();
+                // Random enough not to be a bomb by its ratio.
+                var block = new byte[1 << 20];
+                for (long left = bytes; left > 0; left -= block.Length)
+                {
+                    Random.Shared.NextBytes(block.AsSpan(0, 1 << 14));
+                    stream.Write(block.AsSpan(0, (int)Math.Min(left, block.Length)));
+                }
+            });
+            using var edited = new MemoryStream();
+            edited.Write(book);
+            using (var zip = new ZipArchive(edited, ZipArchiveMode.Update, leaveOpen: true))
+            {
+                var entry = zip.GetEntry("xl/_rels/workbook.xml.rels")!;
+                string text;
+                using (var reader = new StreamReader(entry.Open())) text = reader.ReadToEnd();
+                entry.Delete();
+                using var stream = zip.CreateEntry("xl/_rels/workbook.xml.rels").Open();
+                stream.Write(Encoding.UTF8.GetBytes(text.Replace("</Relationships>", relationships + "</Relationships>", StringComparison.Ordinal)));
+            }
+            return edited.ToArray();
+        }
+        await Read.Fails("format.bomb", () => Parse(Book(FormatLimits.WorkbookPartBytesMax + 1)));
+    }
+
+    [Fact]
+    public async Task A_long_worksheet_is_streamed_and_may_be_larger()
+    {
+        var rows = new StringBuilder();
+        for (var r = 2; rows.Length < (68 << 20); r++) rows.Append(Row(r, Text($"A{r}", $"{r}{new string((char)('a' + (r % 26)), 2_000)}"), Number($"B{r}", $"{r * 7}")));
+        await using var source = WorkbookSource.Open(new MemoryStream(Xlsx(Header() + rows)));
+        long count = 0;
+        while (await source.ReadAsync(TestContext.Current.CancellationToken) is { } chunk)
+        {
+            count += chunk.Rows;
+            chunk.Dispose();
+        }
+        Assert.InRange(count, 30_000, 40_000);
+    }
+
+    [Fact]
+    public async Task Workbooks_take_turns()
+    {
+        var spool = Directory.CreateTempSubdirectory("gongzhi-spool");
+        using var turns = new WorkbookTurns(2, TimeSpan.Zero);
+        var options = new SourceOptions { Workbooks = turns };
+        ValueTask<ICellSource> Open(byte[] body) => CellSources.OpenAsync(new MemoryStream(body), null, null, [], spool.FullName, options, TestContext.Current.CancellationToken);
+        var book = Xlsx(Header());
+        var (one, two) = (await Open(book), await Open(book));
+        await Assert.ThrowsAsync<IntakeBusyException>(() => Open(book).AsTask());
+        Assert.Equal(2, spool.GetFiles().Length);
+        await (await Open("a,b\n1,2\n"u8.ToArray())).DisposeAsync();
+        await one.DisposeAsync();
+        await one.DisposeAsync();
+        // What cannot be opened gives its turn back.
+        await Assert.ThrowsAsync<SourceFormatException>(() => Open("PK\x03\x04"u8.ToArray()).AsTask());
+        var three = await Open(book);
+        await Assert.ThrowsAsync<IntakeBusyException>(() => Open(book).AsTask());
+        await two.DisposeAsync();
+        await three.DisposeAsync();
+        Assert.Empty(spool.GetFiles());
+        spool.Delete();
+    }
+
+    /// <summary>An .xls of Excel 97 and later, with the dates of either system, text in full-width digits and a number beyond what Excel keeps.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Reads_old_workbooks(bool date1904)
+    {
+        var sheet = new OldWorkbook(date1904);
+        sheet.Row("编号", "日期", "时刻", "n", "身份证");
+        // The same days by serial in each system: 1,462 days lie between them.
+        double shift = date1904 ? 1_462 : 0;
+        sheet.Row("１２3", (45_292 - shift, 1), (45_292.5 - shift, 2), 12.5, 110_101_199_003_070_011d);
+        sheet.Row("甲", (61 - shift + (date1904 ? 1_462 : 0), 1), (0.25, 2), -1e14, "1.1E+17");
+        var read = await Parse(sheet.ToArray());
+        Assert.Equal(["编号", "日期", "时刻", "n", "身份证"], read.Header);
+        Assert.Equal(["１２3", "2024-01-01", "2024-01-01T12:00:00", "12.5"], read.Rows[0][..4]);
+        Assert.Equal([CellKind.Text, CellKind.Temporal, CellKind.Temporal, CellKind.Number, CellKind.Inexact], read.Kinds[0]);
+        Assert.Equal(["甲", date1904 ? "1904-03-02" : "1900-03-01"], read.Rows[1][..2]);
+        Assert.Equal("-100000000000000", read.Rows[1][3]);
+        Assert.Equal(CellKind.Inexact, read.Kinds[1][4]);
+    }
+
+    [Fact]
+    public async Task Full_width_digits_of_an_old_workbook_are_numbers_to_the_node()
+    {
+        var sheet = new OldWorkbook(date1904: false);
+        sheet.Row("n", "day");
+        sheet.Row("－１２", (45_292d, 1));
+        await using var core = await Records.CoreFixture.OpenAsync();
+        var dataset = await core.DefineAsync("d", """{"owner":"office","schema":{"fields":[{"name":"n","type":"integer"},{"name":"day","type":"date"}]}}""");
+        await using var source = WorkbookSource.Open(new MemoryStream(sheet.ToArray()));
+        var receipt = await core.Intake.ContributeAsync(
+            new Core.Intake.Contribution { Dataset = dataset, Contributor = "c", Source = source, Origin = "test" }, TestContext.Current.CancellationToken);
+        Assert.True(receipt.Ok, receipt.Problem?.Detail);
+        Assert.Equal(["-12"], await core.ReadAsync(dataset, "n"));
+        Assert.Equal(["2024-01-01"], await core.ReadAsync(dataset, "day"));
+    }
+
     [Fact]
     public async Task Refuses_workbooks_under_a_password()
     {
