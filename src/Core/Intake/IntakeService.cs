@@ -112,7 +112,9 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         using var run = new Run(this, contribution, reader.Value, check);
         try
         {
-            return await run.ExecuteAsync(cancel).ConfigureAwait(false);
+            var done = await run.ExecuteAsync(cancel).ConfigureAwait(false);
+            Measures.Contributed(done.Ok, done.Value?.Batch.Rows ?? 0, done.Value?.Batch.Rejected ?? 0);
+            return done;
         }
         catch (SourceFormatException e)
         {

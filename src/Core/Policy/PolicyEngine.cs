@@ -14,10 +14,14 @@ public sealed record Reason(string Code, string En, string Zh);
 public sealed record Decision(ReadPermit? Permit, IReadOnlyList<Reason> Why)
 {
     /// <summary>The refusal as a problem, <c>policy.refused</c> with <c>why</c>.</summary>
-    public Problem Refusal() => Problem.Denied("policy.refused", Why.Count > 0 ? Why[0].En : "No grant allows this.") with
+    public Problem Refusal()
     {
-        Extensions = new Dictionary<string, object?> { ["why"] = Why },
-    };
+        Measures.Refused();
+        return Problem.Denied("policy.refused", Why.Count > 0 ? Why[0].En : "No grant allows this.") with
+        {
+            Extensions = new Dictionary<string, object?> { ["why"] = Why },
+        };
+    }
 }
 
 /// <summary>
@@ -42,6 +46,10 @@ public sealed partial class PolicyEngine(Grants grants, Postures postures, Party
     private readonly Func<string, IReadOnlyList<PlaceRange>> _placeRanges = placeRanges ?? PlaceScope.Prefix;
     private readonly Func<DateTimeOffset> _nextReform = nextReform ?? (static () => DateTimeOffset.MaxValue);
     private Cache _cache = new(-1);
+    private long _compiled;
+
+    /// <summary>Decisions that were worked out rather than remembered.</summary>
+    internal long Compiled => Interlocked.Read(ref _compiled);
 
     private readonly record struct Key(string Party, string Dataset, int Version, string Purpose, string? Grant);
 
@@ -69,6 +77,7 @@ public sealed partial class PolicyEngine(Grants grants, Postures postures, Party
         if (cache.Items.TryGetValue(key, out var kept) && kept.From <= now && now < kept.Until && ReferenceEquals(kept.Dataset, dataset) && SameReach(kept.Caller, caller))
             return kept.Decision;
         var until = DateTimeOffset.MaxValue;
+        Interlocked.Increment(ref _compiled);
         var decision = Compile(caller, dataset, purpose, grant, now, current, ref until);
         if (cache.Items.TryAdd(key, kept = new(decision, caller, dataset, now, until)))
             Interlocked.Increment(ref cache.Count);

@@ -69,6 +69,7 @@ public sealed class AccessLog(NodeWriter writer, TimeProvider clock)
             command.ExecuteNonQuery();
             PendingEntries.Add(scope.Connection, scope.Transaction, id, "access", commitment);
         }, cancel).ConfigureAwait(false);
+        Measures.Accessed();
         return id;
     }
 }

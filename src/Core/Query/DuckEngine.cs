@@ -25,14 +25,22 @@ public sealed record DuckEngineOptions
     [Range(1, 1_024)]
     public int Threads { get; init; } = Environment.ProcessorCount;
 
-    /// <summary>Queries that run at once; those beyond wait.</summary>
+    /// <summary>Queries that DuckDB works on at once; those beyond wait. One caller has at most half of these places.</summary>
     [Range(1, 1_024)]
     public int ConcurrentQueries { get; init; } = 4;
+
+    /// <summary>Answers open at once, being worked on or being written; those without an account have at most half of them.</summary>
+    [Range(1, 100_000)]
+    public int OpenAnswers { get; init; } = 256;
+
+    /// <summary>Answers that one caller has open at once; without an account, one address.</summary>
+    [Range(1, 100_000)]
+    public int AnswersPerCaller { get; init; } = 32;
 
     /// <summary>Longest wait for admission before <c>query.busy</c>.</summary>
     public TimeSpan AdmissionWait { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>Longest life of one query, its writing out included.</summary>
+    /// <summary>Longest that DuckDB works on one query. How long its answer takes to be read is for the host to limit.</summary>
     public TimeSpan QueryTimeout { get; init; } = TimeSpan.FromMinutes(2);
 }
 
@@ -47,7 +55,7 @@ public sealed class DuckEngine : IDisposable
     private readonly TimeProvider _time;
     private readonly DuckDBConnection _root;
     private readonly ConcurrentBag<DuckDBConnection> _idle = [];
-    private readonly SemaphoreSlim _admission;
+    private readonly AnswerPlaces _places;
     private readonly Lock _connecting = new();
     private volatile bool _disposed;
 
@@ -55,7 +63,7 @@ public sealed class DuckEngine : IDisposable
     {
         Validator.ValidateObject(options, new ValidationContext(options), validateAllProperties: true);
         (_options, _time) = (options, time);
-        _admission = new(options.ConcurrentQueries);
+        _places = new(options, time);
         Directory.CreateDirectory(options.SegmentsDirectory);
         Directory.CreateDirectory(options.TempDirectory);
         _root = new DuckDBConnection("DataSource=:memory:");
@@ -91,25 +99,25 @@ public sealed class DuckEngine : IDisposable
 
     /// <summary>
     /// Runs a query up to its first rows. Fails with <c>query.busy</c> (503), <c>query.timeout</c> (503) or <c>query.tooHeavy</c>
-    /// (422, out of memory and of temporary space). The reader must be disposed: it holds a place among the running queries.
+    /// (422, out of memory and of temporary space). The reader must be disposed: it holds a connection.
     /// </summary>
-    public async Task<Result<QueryReader>> RunAsync(CompiledQuery query, CancellationToken cancel)
+    public Task<Result<QueryReader>> RunAsync(CompiledQuery query, CancellationToken cancel) => RunAsync(query, null, cancel);
+
+    /// <param name="query">The question.</param>
+    /// <param name="place">Whose answer it is; null for our own questions.</param>
+    /// <param name="cancel">Ends it.</param>
+    internal async Task<Result<QueryReader>> RunAsync(CompiledQuery query, AnswerPlaces.Place? place, CancellationToken cancel)
     {
-        if (!await _admission.WaitAsync(_options.AdmissionWait, cancel).ConfigureAwait(false))
-        {
-            return new Problem("query.busy", 503, "Too many queries are running; try again shortly.")
-            {
-                Extensions = new Dictionary<string, object?> { ["retryAfterSeconds"] = 5 },
-            };
-        }
         QueryReader? reader = null;
         DuckDBConnection? connection = null;
         try
         {
             connection = Rent();
-            reader = new QueryReader(this, connection, query, _options.QueryTimeout, _time, cancel);
-            await reader.StartAsync().ConfigureAwait(false);
-            return reader;
+            reader = new QueryReader(this, connection, query, place, _options.QueryTimeout, _time, cancel);
+            if (await reader.StartAsync(_options.AdmissionWait).ConfigureAwait(false))
+                return reader;
+            reader.Dispose();
+            return Busy();
         }
         catch (TimeoutException)
         {
@@ -124,14 +132,9 @@ public sealed class DuckEngine : IDisposable
         catch
         {
             if (reader is not null)
-            {
                 reader.Dispose();
-            }
             else
-            {
                 connection?.Dispose();
-                _admission.Release();
-            }
             throw;
         }
     }
@@ -175,7 +178,7 @@ public sealed class DuckEngine : IDisposable
             _idle.Add(connection);
     }
 
-    internal void Finished() => _admission.Release();
+    internal AnswerPlaces Places => _places;
 
     internal string TempDirectory => _options.TempDirectory;
 
@@ -185,6 +188,11 @@ public sealed class DuckEngine : IDisposable
         command.CommandText = sql;
         command.ExecuteNonQuery();
     }
+
+    internal static Problem Busy() => new("query.busy", 503, "Too many queries are running; try again shortly.")
+    {
+        Extensions = new Dictionary<string, object?> { ["retryAfterSeconds"] = 5 },
+    };
 
     private static string Literal(string text) => "'" + text.Replace("'", "''", StringComparison.Ordinal) + "'";
 
@@ -196,7 +204,7 @@ public sealed class DuckEngine : IDisposable
         while (_idle.TryTake(out var connection))
             connection.Dispose();
         _root.Dispose();
-        _admission.Dispose();
+        _places.Dispose();
     }
 }
 

@@ -6,13 +6,16 @@ using DuckDB.NET.Native;
 namespace Gongzhi.Core.Query;
 
 /// <summary>
-/// A running query, read batch by batch as Arrow. Interrupted by its time limit and by its caller's token. Not for several threads.
+/// A running query, read batch by batch as Arrow. Interrupted by its caller's token, and when DuckDB has worked on it for as long as it may; the time in which nobody takes the next
+/// batch does not count, and then it holds no working place. Not for several threads.
 /// </summary>
 public sealed class QueryReader : IDisposable
 {
     private readonly DuckEngine _engine;
     private readonly DuckDBConnection _connection;
     private readonly DuckDBCommand _command;
+    private readonly AnswerPlaces.Place? _place;
+    private readonly TimeProvider _time;
     private readonly CancellationToken _caller;
     private readonly CancellationTokenSource _timeout;
     private readonly CancellationTokenSource _stop;
@@ -21,13 +24,16 @@ public sealed class QueryReader : IDisposable
     private IArrowArrayStream? _stream;
     private RecordBatch? _first;
 
+    /// <summary>What is left of the time that DuckDB may work.</summary>
+    private TimeSpan _left;
+
     /// <summary>Guarded by the lock: an interrupt after the end would hit the connection's next query.</summary>
     private bool _over;
 
-    internal QueryReader(DuckEngine engine, DuckDBConnection connection, CompiledQuery query, TimeSpan timeout, TimeProvider time, CancellationToken cancel)
+    internal QueryReader(DuckEngine engine, DuckDBConnection connection, CompiledQuery query, AnswerPlaces.Place? place, TimeSpan timeout, TimeProvider time, CancellationToken cancel)
     {
-        (_engine, _connection, Query, _caller) = (engine, connection, query, cancel);
-        _timeout = new(timeout, time);
+        (_engine, _connection, Query, _place, _left, _time, _caller) = (engine, connection, query, place, timeout, time, cancel);
+        _timeout = new(Timeout.InfiniteTimeSpan, time);
         _stop = CancellationTokenSource.CreateLinkedTokenSource(cancel, _timeout.Token);
         _command = connection.CreateCommand();
         _command.CommandText = query.Sql;
@@ -45,10 +51,14 @@ public sealed class QueryReader : IDisposable
 
     public Schema Schema => _stream!.Schema;
 
-    internal async Task StartAsync()
+    /// <summary>Works up to the first rows; false when there was no place to work within the time given.</summary>
+    internal async Task<bool> StartAsync(TimeSpan wait)
     {
         _interrupt = _stop.Token.UnsafeRegister(static state => ((QueryReader)state!).Interrupt(), this);
+        if (!await _engine.Places.EnterAsync(_place, wait, _caller).ConfigureAwait(false))
+            return false;
         _first = await FetchAsync(start: true).ConfigureAwait(false);
+        return true;
     }
 
     /// <summary>The next batch, which the caller disposes; null at the end.</summary>
@@ -57,15 +67,22 @@ public sealed class QueryReader : IDisposable
     {
         var batch = _first;
         _first = null;
-        batch ??= await FetchAsync(start: false).ConfigureAwait(false);
+        if (batch is null)
+        {
+            await _engine.Places.EnterAsync(_place, Timeout.InfiniteTimeSpan, _caller).ConfigureAwait(false);
+            batch = await FetchAsync(start: false).ConfigureAwait(false);
+        }
         RowsRead += batch?.Length ?? 0;
         return batch;
     }
 
+    /// <summary>In a working place, which it leaves.</summary>
     private async Task<RecordBatch?> FetchAsync(bool start)
     {
+        var began = _time.GetTimestamp();
         try
         {
+            _timeout.CancelAfter(_left > TimeSpan.Zero ? _left : TimeSpan.Zero);
             _stop.Token.ThrowIfCancellationRequested();
             // DuckDB works on the calling thread, and may for seconds.
             var batch = await Task.Run(async () =>
@@ -84,6 +101,12 @@ public sealed class QueryReader : IDisposable
         {
             _caller.ThrowIfCancellationRequested();
             throw new TimeoutException("The query took too long.");
+        }
+        finally
+        {
+            _left -= _time.GetElapsedTime(began);
+            _timeout.CancelAfter(Timeout.InfiniteTimeSpan);
+            _engine.Places.Exit(_place);
         }
     }
 
@@ -109,7 +132,6 @@ public sealed class QueryReader : IDisposable
         _stream?.Dispose();
         _command.Dispose();
         _engine.Return(_connection);
-        _engine.Finished();
         _stop.Dispose();
         _timeout.Dispose();
     }

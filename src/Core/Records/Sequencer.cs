@@ -38,6 +38,8 @@ public sealed class Sequencer : IAsyncDisposable
     /// <summary>Set by tests alone, to fail the writing of tiles; otherwise the world's directory.</summary>
     internal ITileStore? Tiles { get; init; }
 
+    public bool IsOpen => _tiles is not null;
+
     /// <summary>The log; open after <see cref="OpenAsync"/>.</summary>
     public TileLog Log => _tiles ?? throw new InvalidOperationException("The log is not open.");
 

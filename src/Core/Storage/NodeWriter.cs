@@ -44,6 +44,9 @@ public sealed class NodeWriter : IAsyncDisposable
     /// <summary>Set once a commit's outcome became unknown; the node must be restarted, nothing is accepted until then.</summary>
     public Exception? Broken => _broken;
 
+    /// <summary>Works that wait for their turn.</summary>
+    public int Waiting => _queue.Reader.Count;
+
     /// <summary>Why the last group could not be committed; null once one was again.</summary>
     public Exception? Refusing { get; private set; }
 

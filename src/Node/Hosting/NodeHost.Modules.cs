@@ -78,7 +78,12 @@ public static partial class NodeHost
         services.AddSingleton<AuditTrail>();
         services.AddSingleton<AuditReview>();
         services.AddSingleton(provider => new DuckEngine(
-            new DuckEngineOptions { SegmentsDirectory = world.SegmentDirectory, TempDirectory = world.SpillDirectory },
+            new DuckEngineOptions
+            {
+                SegmentsDirectory = world.SegmentDirectory, TempDirectory = world.SpillDirectory,
+                ConcurrentQueries = options.QueriesRunningMax, QueryTimeout = TimeSpan.FromSeconds(options.QuerySecondsMax),
+                OpenAnswers = options.AnswersOpenMax, AnswersPerCaller = options.CallerAnswersMax,
+            },
             provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<TailTables>();
         // A cursor outlives neither the process nor the snapshot it was made from, so its key need not either.

@@ -81,6 +81,22 @@ public sealed record NodeOptions
     [Range(0, 1_000_000)]
     public int AddressRequestsPerSecond { get; init; } = 500;
 
+    /// <summary>Queries worked on at one time; others wait up to 5 s. One caller has at most half of these places, those without an account leave one.</summary>
+    [Range(1, 1_024)]
+    public int QueriesRunningMax { get; init; } = 4;
+
+    /// <summary>Longest time one query is worked on, in seconds; how long its answer takes to be read does not count.</summary>
+    [Range(1, 86_400)]
+    public int QuerySecondsMax { get; init; } = 120;
+
+    /// <summary>Answers of queries open at one time, worked on or being read; those without an account have at most half of them.</summary>
+    [Range(1, 100_000)]
+    public int AnswersOpenMax { get; init; } = 256;
+
+    /// <summary>Answers that one signed-in caller, or one address without an account, has open at one time.</summary>
+    [Range(1, 100_000)]
+    public int CallerAnswersMax { get; init; } = 32;
+
     /// <summary>Attempts to sign in a minute from one address (forms, one-time codes, passkeys). 0: no limit.</summary>
     [Range(0, 100_000)]
     public int SignInsPerMinute { get; init; } = 30;
@@ -109,7 +125,7 @@ public sealed record NodeOptions
     [Range(1, 60)]
     public int AccessTokenMinutes { get; init; } = 10;
 
-    /// <summary>Where traces and metrics go by OTLP; absent: nowhere.</summary>
+    /// <summary>Where traces and metrics of a real world go by OTLP; absent: nowhere. A drill or test sends none.</summary>
     [Url]
     public string? OtlpEndpoint { get; init; }
 

@@ -7,6 +7,7 @@ using Gongzhi.Node.Web;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using OpenTelemetry;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
 using OpenTelemetry.Trace;
@@ -34,17 +35,20 @@ internal static class Observation
         // Standard output belongs to what the program answers; the log goes to the other one.
         builder.Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
 
+        builder.Services.AddHostedService<NodeGauges>();
+        // A drill and a test send nothing out, whatever their configuration says.
+        var otlp = world.MayReachOut && options.OtlpEndpoint is { } endpoint ? new Uri(endpoint) : null;
         builder.Services.AddHealthChecks().AddCheck<StoreHealth>("store").AddCheck<SpaceHealth>("space");
         var telemetry = builder.Services.AddOpenTelemetry()
             .ConfigureResource(r => r.AddService("gongzhi", serviceInstanceId: world.Name))
             .WithMetrics(m =>
             {
-                m.AddAspNetCoreInstrumentation().AddRuntimeInstrumentation().AddMeter("Gongzhi.*").AddPrometheusExporter();
-                if (options.OtlpEndpoint is { } otlp)
-                    m.AddOtlpExporter(o => o.Endpoint = new Uri(otlp));
+                m.AddAspNetCoreInstrumentation().AddRuntimeInstrumentation().AddMeter(Core.Measures.MeterName, NodeGauges.MeterName).AddPrometheusExporter();
+                if (otlp is not null)
+                    m.AddOtlpExporter(o => o.Endpoint = otlp);
             });
-        if (options.OtlpEndpoint is { } traces)
-            telemetry.WithTracing(t => t.AddAspNetCoreInstrumentation().AddSource("Gongzhi.*").AddOtlpExporter(o => o.Endpoint = new Uri(traces)));
+        if (otlp is not null)
+            telemetry.WithTracing(t => t.AddAspNetCoreInstrumentation().AddProcessor(new WithoutValues()).AddOtlpExporter(o => o.Endpoint = otlp));
     }
 
     public static void MapObservation(this WebApplication app, NodeOptions options)
@@ -91,6 +95,25 @@ internal static class Observation
         HealthStatus.Degraded => "degraded",
         _ => "unavailable",
     };
+}
+
+/// <summary>
+/// Leaves in a trace only what the program says about itself. A path names accounts and records, and queries and headers hold what callers choose; the route's template stays.
+/// </summary>
+internal sealed class WithoutValues : BaseProcessor<System.Diagnostics.Activity>
+{
+    /// <summary>What is kept; everything else that a request's instrumentation notes comes from the caller.</summary>
+    private static readonly HashSet<string> Kept =
+        ["http.request.method", "http.response.status_code", "http.route", "network.protocol.version", "url.scheme", "server.port", "error.type", "otel.status_code"];
+
+    public override void OnEnd(System.Diagnostics.Activity data)
+    {
+        foreach (var (name, _) in data.TagObjects.ToList())
+        {
+            if (!Kept.Contains(name))
+                data.SetTag(name, null);
+        }
+    }
 }
 
 /// <summary>The writer takes changes and the database opens.</summary>

@@ -106,7 +106,7 @@ internal static class WorkPages
         if (file.Length > MaxOf(options))
             return Wrong(http, model, "file", PageText.Of("Upload.TooLarge", MaxOf(options) >> 20));
 
-        watched?.Say(e => new(e.Field is null ? PageText.Of("Upload.Row", e.Row) : PageText.Of("Upload.RowField", e.Row, e.Field), e.Why.In(CultureInfo.CurrentUICulture)));
+        watched?.Say(e => new(e.Field is null ? PageText.Of("Upload.Row", e.Row) : PageText.Of("Upload.RowField", e.Row, e.Field), e.Message));
         var sent = await SendAsync(file, dataset, caller, partial, watched, intake, world, cancel).ConfigureAwait(false);
         var name = file.FileName.Length <= 200 ? file.FileName : file.FileName[..200];
         var title = PageText.Pick(dataset.Title, dataset.Id);

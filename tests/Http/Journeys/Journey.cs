@@ -29,9 +29,9 @@ internal sealed class Journey : IAsyncDisposable
     public World World => Node.App.Services.GetRequiredService<World>();
     public string KeyFile => Path.Combine(_kept.FullName, "vkey");
 
-    public static async Task<Journey> StartAsync()
+    public static async Task<Journey> StartAsync(Func<NodeOptions, NodeOptions>? change = null, Action<Microsoft.AspNetCore.Builder.WebApplicationBuilder>? extend = null)
     {
-        var node = await TestNode.StartAsync(o => o with { TokensPerMinute = 0 });
+        var node = await TestNode.StartAsync(o => (change ?? (same => same))(o with { TokensPerMinute = 0 }), extend);
         var journey = new Journey(node, await SignInAsync(node, TestNode.Client, TestNode.Secret));
         await File.WriteAllTextAsync(journey.KeyFile, await journey.Http.GetStringAsync("/ledger/vkey"));
         return journey;
