@@ -39,6 +39,14 @@ public sealed class PartyDirectory
         return who is not { Bootstrap: true, Kind: PartyKind.Client } && held.Any(a => held.Any(b => Separation.Excludes(a.Role, b.Role))) ? [] : held;
     }
 
+    /// <summary>What the party held at a moment that is past, whatever has become of it since; for telling history, not for deciding.</summary>
+    public IReadOnlyList<RoleHolding> HeldAt(string party, DateTimeOffset moment) =>
+        [.. (_snapshot.Value.Holdings.GetValueOrDefault(party) ?? []).Where(h => h.At(moment))];
+
+    /// <summary>The moments at which roles of the party began or ended, ascending.</summary>
+    public IReadOnlyList<DateTimeOffset> Changes(string party) =>
+        [.. (_snapshot.Value.Holdings.GetValueOrDefault(party) ?? []).SelectMany(h => h.Until is { } until ? (DateTimeOffset[])[h.Since, until] : [h.Since]).Distinct().Order()];
+
     /// <summary>When the party's roles next begin or end after <paramref name="now"/>.</summary>
     internal DateTimeOffset NextBoundary(string party, DateTimeOffset now) =>
         (_snapshot.Value.Holdings.GetValueOrDefault(party) ?? [])
