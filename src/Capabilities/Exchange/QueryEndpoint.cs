@@ -1,4 +1,5 @@
 using Gongzhi.Capabilities.Http;
+using Gongzhi.Core;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Query;
 
@@ -9,10 +10,11 @@ internal static class QueryEndpoint
 {
     public static void MapQuery(this IEndpointRouteBuilder app) =>
         app.MapPost("/api/v1/query", QueryAsync).WithName("query").AllowAnonymous().AcceptsBody(QueryRequest.MaxBytes).AnswersLong().TakesBody(typeof(QueryBody))
-            .Produces<QueryAnswer>(200, "application/json", "application/x-ndjson", "text/csv", "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream")
+            .Produces<QueryAnswer>(200, "application/json", "application/x-ndjson", "text/csv", "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream",
+                "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
             .ProducesProblem(400).ProducesProblem(403).ProducesProblem(406).ProducesProblem(422).ProducesProblem(503).DisableAntiforgery();
 
-    private static readonly QueryFormat[] Formats = [QueryFormat.Json, QueryFormat.Ndjson, QueryFormat.Csv, QueryFormat.Parquet, QueryFormat.Arrow];
+    private static readonly QueryFormat[] Formats = [QueryFormat.Json, QueryFormat.Ndjson, QueryFormat.Csv, QueryFormat.Parquet, QueryFormat.Arrow, QueryFormat.Xlsx];
 
     private static readonly string[] MediaTypes = [.. Formats.Select(f => QueryWriter.MediaType(f).Split(';')[0])];
 
@@ -45,7 +47,14 @@ internal static class QueryEndpoint
             http.Response.Headers["Gongzhi-Access"] = answer.Value.Access.ToString();
             http.Response.Headers["Gongzhi-Grant"] = answer.Value.Grant;
             var spreadsheet = http.Request.Query["for"] == "spreadsheet";
-            await QueryWriter.WriteAsync(answer.Value.Reader, http.Response.Body, chosen, answer.Value.Access.ToString(), spreadsheet, cancel).ConfigureAwait(false);
+            try
+            {
+                await QueryWriter.WriteAsync(answer.Value.Reader, http.Response.Body, chosen, answer.Value.Access.ToString(), spreadsheet, cancel).ConfigureAwait(false);
+            }
+            catch (WorkbookCellException e)
+            {
+                await Problem.Invalid("query.cell", e.Message, $"{e.Column} 列中有文本超过工作簿单元格所能容纳的长度，请改用其他格式。").ToResult().ExecuteAsync(http).ConfigureAwait(false);
+            }
         }
     }
 }

@@ -47,6 +47,14 @@ public sealed class PartyDirectory
     internal IReadOnlyList<RoleHolding> Standing(string party, DateTimeOffset now) =>
         [.. (_snapshot.Value.Holdings.GetValueOrDefault(party) ?? []).Where(h => h.Until is null || now < h.Until)];
 
+    /// <summary>What the party held at a moment that is past, whatever has become of it since; for telling history, not for deciding.</summary>
+    public IReadOnlyList<RoleHolding> HeldAt(string party, DateTimeOffset moment) =>
+        [.. (_snapshot.Value.Holdings.GetValueOrDefault(party) ?? []).Where(h => h.At(moment))];
+
+    /// <summary>The moments at which roles of the party began or ended, ascending.</summary>
+    public IReadOnlyList<DateTimeOffset> Changes(string party) =>
+        [.. (_snapshot.Value.Holdings.GetValueOrDefault(party) ?? []).SelectMany(h => h.Until is { } until ? (DateTimeOffset[])[h.Since, until] : [h.Since]).Distinct().Order()];
+
     /// <summary>When the party's roles next begin or end after <paramref name="now"/>.</summary>
     internal DateTimeOffset NextBoundary(string party, DateTimeOffset now) =>
         (_snapshot.Value.Holdings.GetValueOrDefault(party) ?? [])

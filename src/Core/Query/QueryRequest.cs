@@ -6,7 +6,7 @@ using Gongzhi.Core.Policy;
 namespace Gongzhi.Core.Query;
 
 /// <summary>What the answer is written as.</summary>
-public enum QueryFormat { Json, Ndjson, Csv, Arrow, Parquet }
+public enum QueryFormat { Json, Ndjson, Csv, Arrow, Parquet, Xlsx }
 
 /// <summary>One group key: a field, optionally made coarser by a unit (<c>year month day hour</c> or a place level).</summary>
 public sealed record QueryGroup(string Field, string? Unit, string Name);

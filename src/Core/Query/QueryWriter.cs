@@ -19,6 +19,9 @@ public static class QueryWriter
 {
     private const int FlushBytes = 64 * 1024;
 
+    /// <summary>What a text begins with that a spreadsheet program would take for a formula.</summary>
+    internal static ReadOnlySpan<byte> FormulaStarts => "=+-@\t\r"u8;
+
     // Answers are served as JSON, never inside HTML, so 汉字 need no escapes.
     private static readonly JsonWriterOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
@@ -28,6 +31,7 @@ public static class QueryWriter
         QueryFormat.Ndjson => "application/x-ndjson",
         QueryFormat.Csv => "text/csv; charset=utf-8",
         QueryFormat.Arrow => "application/vnd.apache.arrow.stream",
+        QueryFormat.Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         _ => "application/vnd.apache.parquet",
     };
 
@@ -36,6 +40,7 @@ public static class QueryWriter
     /// <param name="format">For JSON, the query must have been compiled as JSON.</param>
     /// <param name="access">Id of the Access this reading left, repeated in JSON.</param>
     /// <param name="forSpreadsheet">CSV only: a byte order mark, and texts that a spreadsheet would take for formulas made harmless.</param>
+    /// <exception cref="WorkbookCellException">For xlsx, before anything is written: a text is too long for a cell.</exception>
     /// <param name="cancel">Stops the writing; the query stops by the token it was started with.</param>
     public static Task<QueryWritten> WriteAsync(QueryReader reader, Stream output, QueryFormat format, string access, bool forSpreadsheet, CancellationToken cancel) => format switch
     {
@@ -43,6 +48,7 @@ public static class QueryWriter
         QueryFormat.Ndjson => NdjsonAsync(reader, output, cancel),
         QueryFormat.Csv => CsvAsync(reader, output, forSpreadsheet, cancel),
         QueryFormat.Arrow => ArrowAsync(reader, output, cancel),
+        QueryFormat.Xlsx => XlsxAsync(reader, output, cancel),
         _ => ParquetAsync(reader, output, cancel),
     };
 
@@ -183,7 +189,7 @@ public static class QueryWriter
     /// <summary>RFC 4180; an empty text is quoted, to tell it from no value.</summary>
     private static void CsvText(ArrayBufferWriter<byte> buffer, ReadOnlySpan<byte> text, bool forSpreadsheet)
     {
-        var formula = forSpreadsheet && text.Length > 0 && "=+-@\t\r"u8.Contains(text[0]);
+        var formula = forSpreadsheet && text.Length > 0 && FormulaStarts.Contains(text[0]);
         if (text.Length > 0 && !formula && text.IndexOfAny(",\"\r\n"u8) < 0)
         {
             buffer.Write(text);
@@ -241,6 +247,35 @@ public static class QueryWriter
                     }
                 }
                 writer.Close();
+            }
+            file.Position = 0;
+            await file.CopyToAsync(output, cancel).ConfigureAwait(false);
+        }
+        return new(rows, null);
+    }
+
+    /// <summary>By way of a file of our own, too: a zip is written synchronously, and what no cell holds must be known before the answer begins.</summary>
+    private static async Task<QueryWritten> XlsxAsync(QueryReader reader, Stream output, CancellationToken cancel)
+    {
+        var path = Path.Combine(reader.TempDirectory, $"answer-{Path.GetRandomFileName()}");
+        long rows = 0;
+        var file = new FileStream(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, FlushBytes, FileOptions.DeleteOnClose);
+        await using (file.ConfigureAwait(false))
+        {
+            using (var writer = new XlsxWriter(file, [.. reader.Query.Columns.Select(c => c.Name)]))
+            {
+                while (await reader.NextAsync().ConfigureAwait(false) is { } batch)
+                {
+                    using (batch)
+                    {
+                        var cells = Cells(batch, reader.Query.Columns.Count);
+                        for (var row = 0; row < batch.Length; row++)
+                            writer.Row(cells, row);
+                        rows += batch.Length;
+                    }
+                    cancel.ThrowIfCancellationRequested();
+                }
+                writer.Finish();
             }
             file.Position = 0;
             await file.CopyToAsync(output, cancel).ConfigureAwait(false);

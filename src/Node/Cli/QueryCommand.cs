@@ -16,6 +16,7 @@ internal static partial class QueryCommand
         ["ndjson"] = "application/x-ndjson",
         ["parquet"] = "application/vnd.apache.parquet",
         ["arrow"] = "application/vnd.apache.arrow.stream",
+        ["xlsx"] = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     };
 
     public static Command Create()
@@ -104,7 +105,7 @@ internal static partial class QueryCommand
 
     private static (Option<string> Dataset, Option<string> Purpose, Option<string> Format, Option<string?> Output, Option<string> Url, Option<string?> Client, Option<bool> Json) Common()
     {
-        var format = new Option<string>("--format") { Description = Say.In("csv, json, ndjson, parquet or arrow.", "csv、json、ndjson、parquet 或 arrow。"), DefaultValueFactory = _ => "csv" };
+        var format = new Option<string>("--format") { Description = Say.In("csv, json, ndjson, parquet, arrow or xlsx.", "csv、json、ndjson、parquet、arrow 或 xlsx。"), DefaultValueFactory = _ => "csv" };
         format.AcceptOnlyFromAmong([.. Accept.Keys]);
         return (
             new Option<string>("--dataset") { Description = Say.In("Dataset to read.", "要读取的数据集。"), Required = true },

@@ -74,7 +74,7 @@ internal static class CataloguePages
         var last = received.Last([dataset]);
         // Contributing parties may be persons, so only their units are named.
         var contributors = sums.ByContributor
-            .GroupBy(c => UnitOf(c.Party, parties, now))
+            .GroupBy(c => UnitThen(c.Party, c.Last, dataset, parties))
             .Select(g => new ContributorItem(g.Key, g.Sum(c => c.Rows), g.Max(c => c.Last)))
             .OrderByDescending(c => c.Records).ToList();
         IReadOnlyList<DownloadItem> downloads = PolicyEngine.IsOpen(dataset)
@@ -137,9 +137,17 @@ internal static class CataloguePages
     public static string UnitName(string id, PartyDirectory parties) =>
         parties.Unit(id) is { } unit ? (PageText.Chinese ? unit.NameZh : unit.NameEn) : id;
 
-    private static string UnitOf(string party, PartyDirectory parties, DateTimeOffset now) =>
-        parties.Holdings(party, now).FirstOrDefault(h => h.Role is Roles.Contributor or Roles.Steward) is { } held
-            ? UnitName(held.Unit, parties) : PageText.Of("Contributor.Former");
+    /// <summary>
+    /// The unit a party contributed for at that moment: the dataset's own where it held a role there, else the only one it could have contributed for. Where
+    /// it was in several, which one is not known, and none is credited.
+    /// </summary>
+    private static string UnitThen(string party, DateTimeOffset moment, Dataset dataset, PartyDirectory parties)
+    {
+        var units = parties.HeldAt(party, moment).Where(h => h.Role is Roles.Contributor or Roles.Steward).Select(h => h.Unit).Distinct().ToList();
+        return units.Contains(dataset.Owner) ? UnitName(dataset.Owner, parties)
+            : units is [var only] ? UnitName(only, parties)
+            : PageText.Of(units.Count == 0 ? "Contributor.Former" : "Contributor.Several");
+    }
 
     private static FieldItem Described(Field field, Dataset dataset) => new(
         field.Name, PageText.Pick(field.Title, "") is { Length: > 0 } title && title != field.Name ? title : null,

@@ -2,22 +2,27 @@ using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using Gongzhi.Core;
 using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Parties;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
+using Microsoft.Data.Sqlite;
 
 namespace Gongzhi.Node.Pages;
 
 /// <summary>What came in for one dataset, summed up for its page.</summary>
-/// <param name="ByContributor">Rows and the last arrival of each contributing party.</param>
+/// <param name="ByContributor">Rows and the last arrival of each contributing party, for each time in which its roles stood still.</param>
 /// <param name="ByDay">Rows of each of the last days, oldest first, by UTC day.</param>
 internal sealed record Received(
     Guid? Latest, IReadOnlyList<(string Party, long Rows, DateTimeOffset Last)> ByContributor, IReadOnlyList<(DateOnly Day, long Rows)> ByDay,
     IReadOnlyList<(int Version, DateTimeOffset Created)> Versions);
 
 /// <summary>Reads arrivals from SQL. Sums are kept for a while: the pages are public, and summing reads every batch of the dataset.</summary>
-internal sealed class ReceivedBatches(World world, TimeProvider clock)
+internal sealed class ReceivedBatches(World world, PartyDirectory parties, TimeProvider clock)
 {
     public const int Days = 30;
+
+    /// <summary>Times told apart for one party: the last ones; what came before them is summed into the first.</summary>
+    private const int ChangesMax = 100;
 
     private static readonly TimeSpan KeptFor = TimeSpan.FromSeconds(10);
     private readonly ConcurrentDictionary<long, (DateTimeOffset At, Received Sums)> _kept = new();
@@ -28,7 +33,7 @@ internal sealed class ReceivedBatches(World world, TimeProvider clock)
         using var connection = NodeDatabase.OpenReader(world);
         using var command = connection.CreateCommand();
         command.CommandText = "SELECT MAX(received) FROM batch WHERE dataset = $dataset";
-        var dataset = command.Parameters.Add("$dataset", Microsoft.Data.Sqlite.SqliteType.Integer);
+        var dataset = command.Parameters.Add("$dataset", SqliteType.Integer);
         var last = new Dictionary<long, DateTimeOffset>();
         foreach (var one in datasets)
         {
@@ -49,18 +54,37 @@ internal sealed class ReceivedBatches(World world, TimeProvider clock)
         return sums;
     }
 
+    /// <summary>What one party contributed between each two changes of its roles, so that each sum can be credited to where it then belonged.</summary>
+    private List<(string Party, long Rows, DateTimeOffset Last)> Periods(SqliteConnection connection, Dataset dataset, string party)
+    {
+        using var command = connection.CreateCommand();
+        var changes = parties.Changes(party).TakeLast(ChangesMax).ToList();
+        var period = string.Join(" + ", changes.Select((_, i) => $"(received >= $c{i})").Prepend("0"));
+        command.CommandText = $"SELECT {period}, SUM(rows), MAX(received) FROM batch WHERE dataset = $dataset AND contributor = $party GROUP BY 1";
+        command.Parameters.AddWithValue("$dataset", dataset.Number);
+        command.Parameters.AddWithValue("$party", party);
+        for (var i = 0; i < changes.Count; i++)
+            command.Parameters.AddWithValue($"$c{i}", Microseconds.From(changes[i]));
+        var sums = new List<(string, long, DateTimeOffset)>();
+        using var reader = command.ExecuteReader();
+        while (reader.Read())
+            sums.Add((party, reader.GetInt64(1), Microseconds.ToTime(reader.GetInt64(2))));
+        return sums;
+    }
+
     private Received Read(Dataset dataset, DateTimeOffset now)
     {
         using var connection = NodeDatabase.OpenReader(world);
         using var command = connection.CreateCommand();
-        command.CommandText = "SELECT contributor, SUM(rows), MAX(received) FROM batch WHERE dataset = $dataset GROUP BY contributor";
+        command.CommandText = "SELECT DISTINCT contributor FROM batch WHERE dataset = $dataset";
         command.Parameters.AddWithValue("$dataset", dataset.Number);
-        var contributors = new List<(string, long, DateTimeOffset)>();
+        var names = new List<string>();
         using (var reader = command.ExecuteReader())
         {
             while (reader.Read())
-                contributors.Add((reader.GetString(0), reader.GetInt64(1), Microseconds.ToTime(reader.GetInt64(2))));
+                names.Add(reader.GetString(0));
         }
+        var contributors = names.SelectMany(name => Periods(connection, dataset, name)).ToList();
         command.CommandText = "SELECT id FROM batch WHERE dataset = $dataset ORDER BY received DESC LIMIT 1";
         var latest = command.ExecuteScalar() is byte[] id ? RecordId.FromBytes(id) : (Guid?)null;
 

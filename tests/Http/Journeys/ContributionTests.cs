@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text;
 using System.Text.Json;
+using Gongzhi.Core.Parties;
 using Gongzhi.Core.Records;
 
 namespace Gongzhi.Tests.Http.Journeys;
@@ -128,6 +129,101 @@ public sealed class ContributionTests
         Assert.Equal(30, (await journey.Http.GetFromJsonAsyncElement("/api/v1/datasets/d")).GetProperty("records").GetInt64());
 
         static async Task<Guid> Batch(HttpResponseMessage response) => JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement.GetProperty("batch").GetGuid();
+    }
+
+    [Fact]
+    public async Task A_datasets_page_credits_the_unit_a_contributor_was_in_when_it_contributed()
+    {
+        await using var journey = await Journey.StartAsync();
+        await journey.DefineAsync("d", new { schema = new { fields = new[] { new { name = "n", type = "integer" } } } });
+        using var mover = await journey.OtherPartyAsync("mover", Roles.Contributor);
+        await journey.PostAsync("/api/v1/units", new { id = "unit-new", nameZh = "新单位", nameEn = "The new unit", place = "120101", level = 1, parent = "node" });
+        await journey.PostAsync("/api/v1/grants", new { dataset = "d", action = "contribute", grantee = new { party = "client:mover" } }, HttpStatusCode.Created);
+        await ContributeAsync(3);
+        using (var ended = await journey.Http.DeleteAsync("/api/v1/parties/client:mover/roles?role=contributor&unit=unit-mover"))
+            Assert.Equal(HttpStatusCode.OK, ended.StatusCode);
+        await journey.PostAsync("/api/v1/parties/client:mover/roles", new { role = Roles.Contributor, unit = "unit-new" });
+        await ContributeAsync(5);
+        // In both at once: which of them sent the rows is not known, and none is credited.
+        await journey.PostAsync("/api/v1/parties/client:mover/roles", new { role = Roles.Contributor, unit = "unit-mover" });
+        await ContributeAsync(7);
+
+        using var browser = journey.Node.NewClient();
+        browser.DefaultRequestHeaders.Add("Accept", "text/html");
+        browser.DefaultRequestHeaders.Add("Accept-Language", "zh-CN");
+        var text = System.Text.RegularExpressions.Regex.Replace(WebUtility.HtmlDecode(await browser.GetStringAsync("/data/d")), "<[^>]*>|\\s+", " ");
+        Assert.Matches("单位mover\\s+3\\b", text);
+        Assert.Matches("新单位\\s+5\\b", text);
+        Assert.Matches("所属单位不止一个，未具名\\s+7\\b", text);
+
+        async Task ContributeAsync(int rows)
+        {
+            using var sent = await mover.PostAsync("/api/v1/datasets/d/records", new StringContent("n\n" + string.Concat(Enumerable.Range(0, rows).Select(i => $"{i}\n")), Encoding.UTF8, "text/csv"));
+            Assert.True(sent.StatusCode == HttpStatusCode.Created, await sent.Content.ReadAsStringAsync());
+        }
+    }
+
+    [Fact]
+    public async Task A_workbook_that_comes_out_goes_in_again_as_it_was()
+    {
+        await using var journey = await Journey.StartAsync();
+        var definition = new
+        {
+            opening = "open",
+            schema = new
+            {
+                fields = new object[]
+                {
+                    new { name = "text", type = "string" }, new { name = "whole", type = "integer" }, new { name = "exact", type = "number", scale = 4 }, new { name = "rough", type = "number" },
+                    new { name = "yes", type = "boolean" }, new { name = "day", type = "date" }, new { name = "at", type = "datetime" },
+                },
+                missingValues = new[] { "" },
+            },
+        };
+        await journey.DefineAsync("d", definition);
+        await journey.DefineAsync("again", definition);
+        string[] texts = ["=1+1", "+86 10", "-5", "@SUM(A1)", "<a href=\"x\">&amp;</a>", "_x0041_", "行 一\n行二\ttab", " both ends ", "0001", "1E5", "\uFFFE\uFFFF", "\u0001\u001f", "😀", "TRUE"];
+        await journey.ContributeAsync("d", Encoding.UTF8.GetBytes(string.Concat(texts.Select((text, i) => JsonSerializer.Serialize(new
+        {
+            text, whole = i == 0 ? long.MaxValue : i == 1 ? -1 : 100_000L * i, exact = i == 2 ? 12_345_678_901.2345m : i + 0.5m, rough = i == 3 ? 0.1 + 0.2 : i / 3.0,
+            yes = i % 2 == 0, day = i == 4 ? "1900-01-01" : i == 5 ? null : $"2024-02-{i + 1:D2}", at = $"2024-02-29T08:00:{i:D2}.000001Z",
+        }) + "\n"))), Ndjson, texts.Length);
+        var question = new { dataset = "d", purpose = "open-data", fields = new[] { "text", "whole", "exact", "rough", "yes", "day", "at" } };
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/api/v1/query") { Content = new StringContent(JsonSerializer.Serialize(question), Encoding.UTF8, "application/json") };
+        request.Headers.Accept.ParseAdd(Xlsx);
+        using var response = await journey.Http.SendAsync(request);
+        var workbook = await response.Content.ReadAsByteArrayAsync();
+        Assert.Equal((HttpStatusCode.OK, Xlsx), (response.StatusCode, response.Content.Headers.ContentType!.MediaType));
+
+        // No cell is a formula, and every part is XML.
+        using (var zip = new System.IO.Compression.ZipArchive(new MemoryStream(workbook)))
+        {
+            foreach (var part in zip.Entries)
+            {
+                await using var stream = await part.OpenAsync();
+                var xml = System.Xml.Linq.XDocument.Load(stream);
+                Assert.DoesNotContain(xml.Descendants(), e => e.Name.LocalName == "f");
+                if (part.FullName == "xl/worksheets/sheet1.xml")
+                    Assert.Equal(4, xml.Descendants().Count(e => e.Name.LocalName == "c" && (string?)e.Attribute("s") == "2"));
+            }
+        }
+        await journey.ContributeAsync("again", workbook, Xlsx, texts.Length);
+        var (first, second) = (await RowsAsync("d"), await RowsAsync("again"));
+        Assert.Equal(first, second);
+
+        // What fits into no cell is said before anything is sent.
+        await journey.ContributeAsync("d", Encoding.UTF8.GetBytes(JsonSerializer.Serialize(new { text = new string('长', 32_768) })), Ndjson, 1);
+        using var long1 = new HttpRequestMessage(HttpMethod.Post, "/api/v1/query") { Content = new StringContent(JsonSerializer.Serialize(question), Encoding.UTF8, "application/json") };
+        long1.Headers.Accept.ParseAdd(Xlsx);
+        using var refused = await journey.Http.SendAsync(long1);
+        Assert.Contains("text", (await refused.ProblemAsync(HttpStatusCode.UnprocessableEntity, "query.cell")).GetProperty("detail").GetString(), StringComparison.Ordinal);
+
+        async Task<string> RowsAsync(string dataset)
+        {
+            var (status, text) = await Journey.QueryAsync(journey.Http, new { dataset, purpose = "open-data", fields = question.fields, orderBy = new[] { new { field = "at" } } });
+            Assert.True(status == HttpStatusCode.OK, text);
+            return JsonDocument.Parse(text).RootElement.GetProperty("rows").GetRawText();
+        }
     }
 }
 
