@@ -21,6 +21,9 @@ public sealed record IntakeRules
     /// <summary>A check by element type, null for none: answers the reason of refusal or null.</summary>
     public Func<string, ElementCheck?> ElementTypes { get; init; } = _ => null;
 
+    /// <summary>The codes an element permits by its id; null for any.</summary>
+    public Func<string, IReadOnlySet<string>?> ElementCodes { get; init; } = _ => null;
+
     /// <summary>Events may not lie further ahead than this; clocks differ, the future does not.</summary>
     public TimeSpan AheadMax { get; init; } = TimeSpan.FromDays(1);
 }
@@ -404,6 +407,9 @@ internal sealed class FieldRule
     private readonly HashSet<string>? _largeEnum;
     private readonly ElementCheck? _element;
 
+    // By the bytes a value has, so that a text is not made for each.
+    private readonly HashSet<byte[]>.AlternateLookup<ReadOnlySpan<byte>>? _codes;
+
     public FieldRule(Field field, IntakeRules intake, bool required)
     {
         Required = required;
@@ -417,8 +423,10 @@ internal sealed class FieldRule
         else if (c.Enum is not null)
             _largeEnum = [.. c.Enum];
         _element = field.ElementType is null ? null : intake.ElementTypes(field.ElementType);
-        HasTextRules = c.Pattern is not null || c.Enum is not null || c.MinLength is not null || c.MaxLength is not null || _element is not null;
-        HasScalarRules = c.MinimumInt64 is not null || c.MaximumInt64 is not null || c.MinimumDouble is not null || c.MaximumDouble is not null || c.Enum is not null;
+        if (field.Element is not null && field.Type != FieldType.Place && intake.ElementCodes(field.Element) is { } codes)
+            _codes = new HashSet<byte[]>(codes.Select(Encoding.UTF8.GetBytes), new ByteText()).GetAlternateLookup<ReadOnlySpan<byte>>();
+        HasTextRules = _codes is not null || c.Pattern is not null || c.Enum is not null || c.MinLength is not null || c.MaxLength is not null || _element is not null;
+        HasScalarRules = c.MinimumInt64 is not null || c.MaximumInt64 is not null || c.MinimumDouble is not null || c.MaximumDouble is not null || c.Enum is not null || _codes is not null;
     }
 
     public bool Required { get; }
@@ -463,6 +471,8 @@ internal sealed class FieldRule
 
     private ValueParser.Fault? CheckEnum(ReadOnlySpan<byte> text)
     {
+        if (_codes is { } codes && !codes.Contains(text))
+            return NotCode;
         if (_enum is not null)
         {
             foreach (var allowed in _enum)
@@ -476,5 +486,25 @@ internal sealed class FieldRule
     }
 
     private static readonly ValueParser.Fault OutOfRange = new("range", "The value lies outside the field's limits.");
+    private static readonly ValueParser.Fault NotCode = new("code", "The value is not in the code list of the element to which the field is bound.");
     private static readonly ValueParser.Fault NotListed = new("enum", "The value is not in the field's code list.");
+
+    /// <summary>Compares texts as their bytes.</summary>
+    private sealed class ByteText : IEqualityComparer<byte[]>, IAlternateEqualityComparer<ReadOnlySpan<byte>, byte[]>
+    {
+        public bool Equals(byte[]? x, byte[]? y) => x.AsSpan().SequenceEqual(y);
+
+        public bool Equals(ReadOnlySpan<byte> alternate, byte[] other) => alternate.SequenceEqual(other);
+
+        public int GetHashCode(byte[] obj) => GetHashCode(obj.AsSpan());
+
+        public int GetHashCode(ReadOnlySpan<byte> alternate)
+        {
+            var hash = new HashCode();
+            hash.AddBytes(alternate);
+            return hash.ToHashCode();
+        }
+
+        public byte[] Create(ReadOnlySpan<byte> alternate) => alternate.ToArray();
+    }
 }
