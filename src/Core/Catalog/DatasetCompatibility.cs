@@ -28,10 +28,17 @@ public static class DatasetCompatibility
         }
         if (current.TimeField != next.TimeField || current.PlaceField != next.PlaceField || current.SubjectField != next.SubjectField)
             return "The time, place and subject fields cannot change.";
+        // The system of what is still to come may be put right; what is kept is in one system already, or in none that anybody declared.
+        if (Pairs(current, current).Except(Pairs(next, current)).Any() || Pairs(next, current).Except(Pairs(current, current)).Any())
+            return "Which fields are points cannot change: coordinates already kept were converted, or were not.";
         if (!current.PrimaryKey.SequenceEqual(next.PrimaryKey))
             return "The primary key cannot change.";
         return current.Salted != next.Salted ? "Whether rows are salted (personal, or of class important or core) cannot change." : null;
     }
+
+    /// <summary>The points of a definition that have a field of the current one.</summary>
+    private static IEnumerable<(string Lon, string Lat)> Pairs(Dataset definition, Dataset current) =>
+        definition.Points.Where(p => current.IndexOf(p.Lon) >= 0 || current.IndexOf(p.Lat) >= 0).Select(p => (p.Lon, p.Lat));
 
     private static bool Tightened(FieldConstraints was, FieldConstraints now) =>
         (now.Required && !was.Required)

@@ -113,6 +113,8 @@ public sealed class RowReader
             scratch.Reject(fault.Row, new RowError(chunk.FirstRow + fault.Row, null, fault.Code, fault.Message));
         for (var f = 0; f < _rules.Length; f++)
             ReadColumn(scratch, rows.Fields[f], _rules[f], _columnOf[f], hasNul);
+        foreach (var point in _dataset.Points)
+            ConvertPoint(scratch, rows.Fields[_dataset.IndexOf(point.Lon)], rows.Fields[_dataset.IndexOf(point.Lat)], point.Crs);
         ReadTimes(scratch, received);
         CheckPlaceDates(scratch);
         if (_supersedesColumn >= 0)
@@ -274,6 +276,37 @@ public sealed class RowReader
         }
     }
 
+    /// <summary>Puts a point into the one system that is kept, before anything is stored or hashed. The fields' own limits saw the values as they came.</summary>
+    private static void ConvertPoint(Scratch s, FieldColumn lon, FieldColumn lat, CoordinateSystem crs)
+    {
+        var shifted = crs is CoordinateSystem.Gcj02 or CoordinateSystem.Bd09;
+        for (var r = 0; r < s.Chunk.Rows; r++)
+        {
+            if (s.IsRejected(r) || (lon.Nulls[r] && lat.Nulls[r]))
+                continue;
+            if (lon.Nulls[r] || lat.Nulls[r])
+                s.Reject(r, lon.Nulls[r] ? lon : lat, "point", "A point has both a longitude and a latitude, or neither.");
+            else if (!Coordinates.TryRead(Degrees(lon, r), Degrees(lat, r), crs, out var point))
+                s.Reject(r, lon, "point", "The longitude and the latitude are not a point on the globe.");
+            else if (shifted)
+                (lon.Values[r], lat.Values[r]) = (Kept(lon, point.Lon), Kept(lat, point.Lat));
+        }
+
+        static double Degrees(FieldColumn column, int r) => column.Field.Type == FieldType.Double
+            ? BitConverter.Int64BitsToDouble(column.Values[r]) : (double)DecimalText.Exact(column.Values[r], column.Field.Scale);
+
+        // Seven decimals are a centimetre; more would be noise of the conversion.
+        static long Kept(FieldColumn column, double degrees)
+        {
+            var rounded = Math.Round((decimal)degrees, Math.Min(7, column.Field.Type == FieldType.Double ? 7 : column.Field.Scale), MidpointRounding.ToEven);
+            if (column.Field.Type == FieldType.Double)
+                return BitConverter.DoubleToInt64Bits((double)rounded);
+            for (var i = 0; i < column.Field.Scale; i++)
+                rounded *= 10;
+            return (long)rounded;
+        }
+    }
+
     /// <summary>A record names a division that was in use on its day. A year or a month was when any day of it was.</summary>
     private void CheckPlaceDates(Scratch s)
     {
@@ -362,6 +395,8 @@ public sealed class RowReader
 
         /// <summary>The chunk's own buffer, or a copy with what was appended behind it.</summary>
         public byte[] Text { get; private set; } = chunk.Text;
+
+        public bool IsRejected(int row) => _rejected?[row] == true;
 
         public void Reject(int row, FieldColumn column, string code, string message) =>
             Reject(row, new RowError(Chunk.FirstRow + row, column.Field.Name, code, message));
