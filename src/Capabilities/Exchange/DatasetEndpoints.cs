@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Gongzhi.Capabilities.Http;
@@ -17,6 +19,7 @@ internal static class DatasetEndpoints
     {
         app.MapGet("/api/v1/datasets", List).WithName("listDatasets").AllowAnonymous().Produces<DatasetList>().ProducesProblem(400);
         app.MapGet("/api/v1/datasets/{id}", Get).WithName("getDataset").AllowAnonymous().Produces<DatasetAnswer>().ProducesProblem(404);
+        app.MapGet("/api/v1/datasets/{id}/schema", Schema).WithName("getDatasetSchema").AllowAnonymous().Produces<TableSchema>(200, Core.Catalog.TableSchema.MediaType).ProducesProblem(404);
         app.MapPut("/api/v1/datasets/{id}", PutAsync).WithName("putDataset").RequireCaller().AcceptsBody(1L << 20)
             .Accepts<DatasetDefinition>("application/json").Produces<PutAnswer>().Produces<PutAnswer>(201).ProducesProblem(403).ProducesProblem(409).ProducesProblem(412).ProducesProblem(422);
     }
@@ -41,6 +44,18 @@ internal static class DatasetEndpoints
         http.Response.Headers.ETag = Tag(dataset.Version);
         return Results.Json(Described(dataset, records));
     }
+
+    /// <summary>The schema alone, as Frictionless Table Schema has it: for other people's tools.</summary>
+    private static IResult Schema(string id, Catalog catalog, HttpContext http)
+    {
+        if (catalog.Find(id) is not { } dataset)
+            return Problem.NotFound("dataset.unknown", "There is no dataset with this id.").ToResult();
+        http.Response.Headers.ETag = $"\"{dataset.Version}\"";
+        http.Response.Headers.ContentLanguage = CultureInfo.CurrentUICulture.Name;
+        return Results.Text(Core.Catalog.TableSchema.Render(dataset, CultureInfo.CurrentUICulture.Name).ToJsonString(Readable), Core.Catalog.TableSchema.MediaType, Encoding.UTF8);
+    }
+
+    private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private static async Task<IResult> PutAsync(string id, HttpContext http, Catalog catalog, PartyDirectory parties, CallerAccessor callers, CancellationToken cancel)
     {

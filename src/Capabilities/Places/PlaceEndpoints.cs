@@ -94,7 +94,7 @@ internal static class PlaceEndpoints
         var to = CoordinateSystem.Wgs84;
         if (crs is not null)
         {
-            if (PlaceShapes.ReadCrs(crs) is not { } wanted)
+            if (CrsNames.Read(crs) is not { } wanted)
                 return BadCrs.ToResult();
             to = wanted;
         }
@@ -112,7 +112,7 @@ internal static class PlaceEndpoints
             json.WriteString("code", place.Code.ToString());
             json.WriteString("name", place.Name);
             json.WriteString("nameEn", place.NameEn);
-            json.WriteString("crs", NameOf(to));
+            json.WriteString("crs", CrsNames.Of(to));
             json.WriteEndObject();
             json.WritePropertyName("geometry");
             PlaceShape.Write(json, shape, to);
@@ -124,7 +124,7 @@ internal static class PlaceEndpoints
     private static async Task<IResult> ImportShapesAsync(HttpContext http, string? crs, TerritoryStore territory, CallerAccessor callers, CancellationToken cancel)
     {
         CoordinateSystem? declared = null;
-        if (crs is not null && (declared = PlaceShapes.ReadCrs(crs)) is null)
+        if (crs is not null && (declared = CrsNames.Read(crs)) is null)
             return BadCrs.ToResult();
         ShapeImport import;
         try
@@ -146,14 +146,6 @@ internal static class PlaceEndpoints
         await territory.ImportShapesAsync(import.Shapes, callers.Required.Party, cancel).ConfigureAwait(false);
         return Results.Json(new ShapesImported(import.Shapes.Count));
     }
-
-    private static string NameOf(CoordinateSystem system) => system switch
-    {
-        CoordinateSystem.Wgs84 => "WGS-84",
-        CoordinateSystem.Cgcs2000 => "CGCS2000",
-        CoordinateSystem.Gcj02 => "GCJ-02",
-        _ => "BD-09",
-    };
 
     private static readonly Problem BadCrs = Problem.BadRequest("place.crs", "The coordinate system is WGS-84, CGCS2000, GCJ-02 or BD-09.");
 

@@ -57,12 +57,14 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
             return parsed.Problem;
         if (!caller.Units.Contains(parsed.Value.Owner))
             return Problem.Denied("dataset.notYourUnit", $"You hold no steward role in the unit {parsed.Value.Owner}.");
+        if (parsed.Value is { Sharing: SharingMode.Unconditional } shared && (shared.Personal || shared.Class != DataClass.General))
+            return Fault("sharing", new("Only general data that are not personal can be shared unconditionally; choose conditional, and give grants.", "只有非个人的一般数据可以无条件共享；请改为有条件共享并另行授权。"));
         return await writer.ChangeAsync<Result<PutOutcome>>((db, scope) =>
         {
             var now = clock.GetUtcNow();
             db.Audit = new AuditContext(caller.Party, now);
             if (Elements.BindingFault(db, parsed.Value) is { } unbound)
-                return Problem.Invalid("dataset.invalid", unbound.English, unbound.Chinese) with { Extensions = new Dictionary<string, object?> { ["path"] = unbound.Path } };
+                return Fault(unbound.Path, unbound.Why);
             var state = db.Set<DatasetState>().SingleOrDefault(d => d.Id == id);
             if (state is null)
             {
@@ -98,6 +100,9 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
         }, cancel).ConfigureAwait(false);
     }
 
+    private static Problem Fault(string path, Sentence why) =>
+        Problem.Invalid("dataset.invalid", why.English, why.Chinese) with { Extensions = new Dictionary<string, object?> { ["path"] = path } };
+
     private static Dataset Current(NodeDb db, DatasetState state)
     {
         var version = db.Set<DatasetVersionState>().AsNoTracking().Single(v => v.Dataset == state.Id && v.Version == state.Version);
@@ -105,7 +110,7 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
         return Stored(json.RootElement, state.Id, version.Version, state.Number);
     }
 
-    private static Dataset Stored(JsonElement definition, string id, int version, long number)
+    internal static Dataset Stored(JsonElement definition, string id, int version, long number)
     {
         var parsed = DatasetJson.Parse(definition, id, null, version, number);
         return parsed.Ok ? parsed.Value : throw new InvalidDataException($"The stored definition of {id} cannot be read: {parsed.Problem.Detail}");

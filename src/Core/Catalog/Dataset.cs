@@ -1,3 +1,5 @@
+using Gongzhi.Core.Territory;
+
 namespace Gongzhi.Core.Catalog;
 
 /// <summary>Classification of data after GB/T 43697.</summary>
@@ -101,6 +103,11 @@ public sealed record Field
     };
 }
 
+/// <summary>Two number fields that are one point on the ground, and the coordinate system in which they are contributed; kept in WGS-84.</summary>
+/// <param name="Lon">Name of the field with the degrees east.</param>
+/// <param name="Lat">Name of the field with the degrees north.</param>
+public sealed record PointFields(string Lon, string Lat, CoordinateSystem Crs);
+
 /// <summary>One version of a dataset's definition. Immutable; a change makes the next version.</summary>
 public sealed record Dataset
 {
@@ -137,6 +144,9 @@ public sealed record Dataset
 
     public required IReadOnlyList<Field> Fields { get; init; }
     public IReadOnlyList<string> PrimaryKey { get; init; } = [];
+
+    /// <summary>Fields that are points; each field belongs to one at most.</summary>
+    public IReadOnlyList<PointFields> Points { get; init; } = [];
 
     /// <summary>Texts that stand for "no value".</summary>
     public IReadOnlyList<string> MissingValues { get; init; } = [""];

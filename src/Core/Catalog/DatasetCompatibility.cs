@@ -28,11 +28,18 @@ public static class DatasetCompatibility
         }
         if (current.TimeField != next.TimeField || current.PlaceField != next.PlaceField || current.SubjectField != next.SubjectField)
             return ("The time, place and subject fields cannot change.", "时间、地点和主体字段不可更改。");
+        // The system of what is still to come may be put right; what is kept is in one system already, or in none that anybody declared.
+        if (Pairs(current, current).Except(Pairs(next, current)).Any() || Pairs(next, current).Except(Pairs(current, current)).Any())
+            return ("Which fields are points cannot change: coordinates already kept were converted, or were not.", "哪些字段构成坐标点不可更改：已保存的坐标或已换算，或未换算。");
         if (!current.PrimaryKey.SequenceEqual(next.PrimaryKey))
             return ("The primary key cannot change.", "主键不可更改。");
         return current.Salted != next.Salted
             ? ("Whether rows are salted (personal, or of class important or core) cannot change.", "行是否加盐（个人数据，或重要、核心数据）不可更改。") : null;
     }
+
+    /// <summary>The points of a definition that have a field of the current one.</summary>
+    private static IEnumerable<(string Lon, string Lat)> Pairs(Dataset definition, Dataset current) =>
+        definition.Points.Where(p => current.IndexOf(p.Lon) >= 0 || current.IndexOf(p.Lat) >= 0).Select(p => (p.Lon, p.Lat));
 
     private static bool Tightened(FieldConstraints was, FieldConstraints now) =>
         (now.Required && !was.Required)

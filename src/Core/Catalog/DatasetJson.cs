@@ -4,6 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Gongzhi.Core.Intake;
+using Gongzhi.Core.Territory;
 
 namespace Gongzhi.Core.Catalog;
 
@@ -15,6 +16,12 @@ public static partial class DatasetJson
 {
     public const int FieldsMax = 1_000;
 
+    /// <summary>Points of one row; a journey has two.</summary>
+    public const int PointsMax = 16;
+
+    /// <summary>Digits after the point that hold a metre.</summary>
+    public const int PointScaleMin = 5;
+
     private static readonly JsonSerializerOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Reads a definition. <paramref name="owner"/> is used when the definition names none.</summary>
@@ -22,7 +29,8 @@ public static partial class DatasetJson
     {
         if (!IdPattern().IsMatch(id))
             return Invalid("id", "A dataset id has 1 to 64 characters: a lower-case letter, then lower-case letters, digits or hyphens.", "数据集编号为 1 至 64 个字符：以小写字母开头，后接小写字母、数字或连字符。");
-        if (json.ValueKind != JsonValueKind.Object || !json.TryGetProperty("schema", out var schema)
+        // A bare Table Schema is a definition with nothing said beside it.
+        if (json.ValueKind != JsonValueKind.Object || !(json.TryGetProperty("schema", out var schema) || (json.TryGetProperty("fields", out _) && (schema = json) is var _))
             || schema.ValueKind != JsonValueKind.Object || !schema.TryGetProperty("fields", out var fieldsJson) || fieldsJson.ValueKind != JsonValueKind.Array)
             return Invalid("schema.fields", "A definition needs a schema with a list of fields.", "定义须有 schema，其中须有字段列表。");
         if (fieldsJson.GetArrayLength() is 0 or > FieldsMax)
@@ -54,6 +62,7 @@ public static partial class DatasetJson
                 TimeZone = zone,
                 Fields = fields,
                 PrimaryKey = PrimaryKey(schema),
+                Points = Points(schema),
                 MissingValues = missing,
             };
             return Check(dataset) is { } problem ? problem : dataset;
@@ -70,6 +79,14 @@ public static partial class DatasetJson
         var fields = new JsonArray();
         foreach (var field in dataset.Fields)
             fields.Add(FieldJson(field));
+        var schema = new JsonObject
+        {
+            ["fields"] = fields,
+            ["primaryKey"] = new JsonArray([.. dataset.PrimaryKey.Select(k => JsonValue.Create(k))]),
+            ["missingValues"] = new JsonArray([.. dataset.MissingValues.Select(k => JsonValue.Create(k))]),
+        };
+        if (dataset.Points.Count > 0)
+            schema["points"] = PointsJson(dataset);
         return new JsonObject
         {
             ["id"] = dataset.Id,
@@ -85,18 +102,39 @@ public static partial class DatasetJson
             ["place"] = dataset.PlaceField,
             ["subject"] = dataset.SubjectField,
             ["timeZone"] = dataset.TimeZone,
-            ["schema"] = new JsonObject
-            {
-                ["fields"] = fields,
-                ["primaryKey"] = new JsonArray([.. dataset.PrimaryKey.Select(k => JsonValue.Create(k))]),
-                ["missingValues"] = new JsonArray([.. dataset.MissingValues.Select(k => JsonValue.Create(k))]),
-            },
+            ["schema"] = schema,
         };
     }
 
     public static string ToText(Dataset dataset) => ToJson(dataset).ToJsonString(Writing);
 
+    internal static JsonArray PointsJson(Dataset dataset) => new([.. dataset.Points.Select(p => (JsonNode)new JsonObject
+    {
+        ["lon"] = p.Lon, ["lat"] = p.Lat, ["crs"] = CrsNames.Of(p.Crs), ["kept"] = CrsNames.Of(CoordinateSystem.Wgs84),
+    })]);
+
     private static JsonObject FieldJson(Field field)
+    {
+        var json = new JsonObject
+        {
+            ["name"] = field.Name,
+            ["type"] = TypeName(field.Type),
+        };
+        if (field.Type == FieldType.Decimal)
+            json["scale"] = field.Scale;
+        if (field.Title.Count > 0)
+            json["title"] = Localised(field.Title);
+        if (field.Description.Count > 0)
+            json["description"] = Localised(field.Description);
+        if (field.Element is not null)
+            json["element"] = field.Element;
+        if (field.ElementType is not null)
+            json["elementType"] = field.ElementType;
+        json["constraints"] = ConstraintsJson(field);
+        return json;
+    }
+
+    internal static JsonObject ConstraintsJson(Field field)
     {
         var c = field.Constraints;
         var constraints = new JsonObject();
@@ -120,23 +158,7 @@ public static partial class DatasetJson
             constraints["pattern"] = c.Pattern;
         if (c.Enum is not null)
             constraints["enum"] = new JsonArray([.. c.Enum.Select(v => JsonValue.Create(v))]);
-        var json = new JsonObject
-        {
-            ["name"] = field.Name,
-            ["type"] = TypeName(field.Type),
-        };
-        if (field.Type == FieldType.Decimal)
-            json["scale"] = field.Scale;
-        if (field.Title.Count > 0)
-            json["title"] = Localised(field.Title);
-        if (field.Description.Count > 0)
-            json["description"] = Localised(field.Description);
-        if (field.Element is not null)
-            json["element"] = field.Element;
-        if (field.ElementType is not null)
-            json["elementType"] = field.ElementType;
-        json["constraints"] = constraints;
-        return json;
+        return constraints;
     }
 
     /// <summary>The type's name in a Table Schema; <c>place</c> is ours.</summary>
@@ -154,7 +176,7 @@ public static partial class DatasetJson
             throw new Refusal("schema.fields", "Each field needs a name.", "每个字段都须有名称。");
         if (name.Length > 64 || name.Length == 0 || name[0] == '_' || name.Any(char.IsControl) || name != name.Trim())
             throw new Refusal($"schema.fields.{name}", "A field name has 1 to 64 characters, no control characters, and does not begin with an underscore.", "字段名为 1 至 64 个字符，不含控制字符，不以下划线开头。");
-        var typeName = Text(json, "type") ?? "string";
+        var typeName = Text(json, TableSchema.OwnType) ?? Text(json, "type") ?? "string";
         var hasScale = json.TryGetProperty("scale", out var scaleJson) && scaleJson.ValueKind != JsonValueKind.Null;
         var type = typeName switch
         {
@@ -182,8 +204,8 @@ public static partial class DatasetJson
             Scale = scale,
             Element = Text(json, "element"),
             ElementType = Text(json, "elementType"),
-            Title = Localised(json, "title"),
-            Description = Localised(json, "description"),
+            Title = Localised(json, json.TryGetProperty(TableSchema.Titles, out _) ? TableSchema.Titles : "title"),
+            Description = Localised(json, json.TryGetProperty(TableSchema.Descriptions, out _) ? TableSchema.Descriptions : "description"),
         };
         return json.TryGetProperty("constraints", out var constraints) && constraints.ValueKind == JsonValueKind.Object
             ? field with { Constraints = ParseConstraints(field, constraints, zone) }
@@ -290,6 +312,17 @@ public static partial class DatasetJson
         return Texts(schema, "primaryKey") ?? throw new Refusal("schema.primaryKey", "A primary key is a list of field names.", "主键为字段名列表。");
     }
 
+    private static List<PointFields> Points(JsonElement schema)
+    {
+        if (!schema.TryGetProperty("points", out var list) || list.ValueKind == JsonValueKind.Null)
+            return [];
+        if (list.ValueKind != JsonValueKind.Array || list.GetArrayLength() > PointsMax)
+            throw new Refusal("schema.points", $"Points are a list of at most {PointsMax}.", $"坐标点列表至多 {PointsMax} 项。");
+        return [.. list.EnumerateArray().Select(p => p.ValueKind == JsonValueKind.Object && Text(p, "lon") is { } lon && Text(p, "lat") is { } lat
+                && Text(p, "crs") is { } crs && CrsNames.Read(crs) is { } system ? new PointFields(lon, lat, system)
+            : throw new Refusal("schema.points", "A point names its fields lon and lat, and its crs: WGS-84, CGCS2000, GCJ-02 or BD-09.", "坐标点须写明字段 lon、lat 及坐标系 crs：WGS-84、CGCS2000、GCJ-02 或 BD-09。"))];
+    }
+
     private static Problem? Check(Dataset dataset)
     {
         var names = new HashSet<string>(StringComparer.Ordinal);
@@ -315,6 +348,15 @@ public static partial class DatasetJson
             };
             if (!fits)
                 return Invalid(role, $"The {role} field {name} has a type that cannot serve as {role}.", $"字段 {name} 的类型不能用作 {role}。");
+        }
+        var used = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var (name, crs) in dataset.Points.SelectMany(p => new[] { (p.Lon, p.Crs), (p.Lat, p.Crs) }))
+        {
+            var field = dataset.IndexOf(name) is >= 0 and var i ? dataset.Fields[i] : null;
+            if (field is null || field.Type is not (FieldType.Double or FieldType.Decimal) || !used.Add(name))
+                return Invalid("schema.points", $"A point's field is a number among the fields and belongs to one point; {name} is not.", $"坐标点的字段须为字段列表中的数字，且只属于一个坐标点；{name} 不是。");
+            if (crs is CoordinateSystem.Gcj02 or CoordinateSystem.Bd09 && field is { Type: FieldType.Decimal, Scale: < PointScaleMin })
+                return Invalid("schema.points", $"The field {name} needs a scale of at least {PointScaleMin}: its coordinates are converted, and fewer digits would move them by metres.", $"字段 {name} 的小数位数至少为 {PointScaleMin}：其坐标需要换算，位数过少会产生数米偏差。");
         }
         foreach (var key in dataset.PrimaryKey)
         {
@@ -379,7 +421,7 @@ public static partial class DatasetJson
     private static string Limited(string text, string name) =>
         text.Length <= 4_000 ? text : throw new Refusal(name, "This text is longer than 4,000 characters.", "此文本超过 4,000 个字符。");
 
-    private static JsonObject Localised(IReadOnlyDictionary<string, string> texts) =>
+    internal static JsonObject Localised(IReadOnlyDictionary<string, string> texts) =>
         new(texts.OrderBy(t => t.Key, StringComparer.Ordinal).Select(t => KeyValuePair.Create<string, JsonNode?>(t.Key, t.Value)));
 
     [GeneratedRegex("^[a-z][a-z0-9-]{0,63}$")]

@@ -30,6 +30,8 @@ public sealed partial class Elements
     private static readonly string[] Types = ["string", "integer", "number", "boolean", "date", "datetime", "time", "year", "yearmonth", "place"];
     private static readonly string[] Sensitivities = ["public", "internal", "personal", "sensitive-personal"];
 
+    private static readonly Sentence IdForm = new("An element's id has 1 to 64 lower-case letters, digits and hyphens, a letter first.", "数据元编号须以小写字母开头，由 1 至 64 个小写字母、数字、连字符组成。");
+
     private readonly NodeWriter _writer;
     private readonly PartyDirectory _directory;
     private readonly TimeProvider _time;
@@ -45,11 +47,14 @@ public sealed partial class Elements
 
     public Element? Find(string id) => _snapshot.Value.GetValueOrDefault(id);
 
+    /// <summary>The codes an element permits, for the intake; null when it has no list or is not defined.</summary>
+    public IReadOnlySet<string>? Codes(string id) => Find(id)?.Codes is { } codes ? codes.Select(c => c.Code).ToHashSet(StringComparer.Ordinal) : null;
+
     /// <summary>Defines an element, or changes its names, measure, sensitivity, and adds codes; answers whether it is new.</summary>
     public async Task<Result<bool>> DefineAsync(Caller caller, Element element, CancellationToken cancel = default)
     {
-        if (Fault(element) is var (english, chinese))
-            return Problem.Invalid("element.invalid", english, chinese);
+        if (Fault(element) is { } fault)
+            return Problem.Invalid("element.invalid", fault.English, fault.Chinese);
         var now = _time.GetUtcNow();
         return await _writer.ChangeAsync<Result<bool>>((db, scope) =>
         {
@@ -57,6 +62,11 @@ public sealed partial class Elements
             var state = db.Set<ElementState>().Find(element.Id);
             if (!MayDefine(caller, state?.Owner ?? element.Owner) || !MayDefine(caller, element.Owner))
                 return Problem.Denied("element.denied", "Only a steward of the unit that owns an element may define it.");
+            if (state is null || (state.Type == element.Type && state.Sensitivity != element.Sensitivity))
+            {
+                if (BoundConflict(db, element) is { } conflict)
+                    return Problem.Conflict("element.bound", conflict.English, conflict.Chinese) with { Extensions = new Dictionary<string, object?> { ["conflict"] = conflict.English } };
+            }
             var codes = element.Codes is null ? null : JsonSerializer.Serialize(element.Codes, Json);
             if (state is null)
             {
@@ -77,16 +87,45 @@ public sealed partial class Elements
         }, cancel).ConfigureAwait(false);
     }
 
-    /// <summary>What is wrong with the first field whose binding does not hold, and where; null when all hold. Read in the transaction that keeps the definition.</summary>
-    internal static (string Path, string English, string Chinese)? BindingFault(NodeDb db, Dataset dataset)
+    /// <summary>
+    /// What is wrong with the first field whose binding does not hold, and where; null when all hold. Read in the transaction that keeps the definition.
+    /// A name that nobody has defined is no fault: it is bound once somebody does.
+    /// </summary>
+    internal static (string Path, Sentence Why)? BindingFault(NodeDb db, Dataset dataset)
     {
         foreach (var field in dataset.Fields.Where(f => f.Element is not null))
         {
             var path = $"schema.fields.{field.Name}.element";
-            if (db.Set<ElementState>().AsNoTracking().SingleOrDefault(e => e.Id == field.Element) is not { } element)
-                return (path, $"There is no element {field.Element}.", $"没有数据元 {field.Element}。");
-            if (element.Type != TypeName(field.Type))
-                return (path, $"The element {field.Element} is of type {element.Type}, the field is not.", $"数据元 {field.Element} 的类型为 {element.Type}，与字段的类型不同。");
+            if (!Id().IsMatch(field.Element!))
+                return (path, IdForm);
+            if (db.Set<ElementState>().AsNoTracking().SingleOrDefault(e => e.Id == field.Element) is { } element && Conflict(dataset, field, element.Type, element.Sensitivity) is { } conflict)
+                return (path, conflict);
+        }
+        return null;
+    }
+
+    /// <summary>Why a field cannot be bound to an element of this type and sensitivity, or null.</summary>
+    private static Sentence? Conflict(Dataset dataset, Field field, string type, string sensitivity) =>
+        type != TypeName(field.Type) ? new Sentence($"The element {field.Element} is of type {type}, the field {field.Name} of {dataset.Id} is not.", $"数据元 {field.Element} 的类型为 {type}，与 {dataset.Id} 的字段 {field.Name} 不同。")
+        : sensitivity is "personal" or "sensitive-personal" && !dataset.Personal ? new Sentence($"The element {field.Element} is {sensitivity}, so the dataset {dataset.Id}, whose field {field.Name} names it, must be personal.", $"数据元 {field.Element} 的敏感级别为 {sensitivity}，字段 {field.Name} 绑定该数据元的数据集 {dataset.Id} 须声明为个人数据。")
+        : null;
+
+    /// <summary>Why a definition would not fit the fields that name the element already, or null.</summary>
+    private static Sentence? BoundConflict(NodeDb db, Element element)
+    {
+        var named = $"\"element\":\"{element.Id}\"";
+        var definitions =
+            from dataset in db.Set<DatasetState>().AsNoTracking()
+            join version in db.Set<DatasetVersionState>().AsNoTracking() on new { Dataset = dataset.Id, dataset.Version } equals new { version.Dataset, version.Version }
+            where version.Definition.Contains(named)
+            orderby dataset.Id
+            select new { dataset.Id, dataset.Number, dataset.Version, version.Definition };
+        foreach (var one in definitions)
+        {
+            using var json = JsonDocument.Parse(one.Definition);
+            var dataset = Catalog.Stored(json.RootElement, one.Id, one.Version, one.Number);
+            if (dataset.Fields.Where(f => f.Element == element.Id).Select(f => Conflict(dataset, f, element.Type, element.Sensitivity)).FirstOrDefault(c => c is not null) is { } conflict)
+                return conflict;
         }
         return null;
     }
@@ -94,15 +133,15 @@ public sealed partial class Elements
     private bool MayDefine(Caller caller, string unit) =>
         _directory.Unit(unit) is not null && (_directory.IsBootstrap(caller.Party) || _directory.Holds(caller, Roles.Steward, unit));
 
-    private static (string English, string Chinese)? Fault(Element element) =>
-        !Id().IsMatch(element.Id) ? ("An id has 1 to 64 lower-case letters, digits and hyphens, a letter first.", "编号须以小写字母开头，由 1 至 64 个小写字母、数字、连字符组成。")
-        : !Text(element.NameZh, NameMax) || !Text(element.NameEn, NameMax) ? ($"An element has both names, of 1 to {NameMax} characters.", $"数据元须有中英文名称，各 1 至 {NameMax} 个字符。")
-        : !Types.Contains(element.Type) ? ("The type is one of " + string.Join(", ", Types) + ".", "类型须为：" + string.Join("、", Types) + "。")
-        : !Sensitivities.Contains(element.Sensitivity) ? ("The sensitivity is one of " + string.Join(", ", Sensitivities) + ".", "敏感级别须为：" + string.Join("、", Sensitivities) + "。")
-        : element.Measure is { } measure && !Text(measure, MeasureMax) ? ($"A unit of measure has 1 to {MeasureMax} characters.", $"计量单位为 1 至 {MeasureMax} 个字符。")
+    private static Sentence? Fault(Element element) =>
+        !Id().IsMatch(element.Id) ? IdForm
+        : !Text(element.NameZh, NameMax) || !Text(element.NameEn, NameMax) ? new Sentence($"An element has both names, of 1 to {NameMax} characters.", $"数据元须有中英文名称，各 1 至 {NameMax} 个字符。")
+        : !Types.Contains(element.Type) ? new Sentence("The type is one of " + string.Join(", ", Types) + ".", "类型须为：" + string.Join("、", Types) + "。")
+        : !Sensitivities.Contains(element.Sensitivity) ? new Sentence("The sensitivity is one of " + string.Join(", ", Sensitivities) + ".", "敏感级别须为：" + string.Join("、", Sensitivities) + "。")
+        : element.Measure is { } measure && !Text(measure, MeasureMax) ? new Sentence($"A unit of measure has 1 to {MeasureMax} characters.", $"计量单位为 1 至 {MeasureMax} 个字符。")
         : element.Codes is not { } codes ? null
         : codes.Count is 0 or > CodesMax || codes.Any(c => !Text(c.Code, CodeMax) || !Text(c.Zh, NameMax) || !Text(c.En, NameMax))
-            || codes.Select(c => c.Code).Distinct(StringComparer.Ordinal).Count() != codes.Count ? ($"A code list has 1 to {CodesMax} different codes of 1 to {CodeMax} characters, each with both names.",
+            || codes.Select(c => c.Code).Distinct(StringComparer.Ordinal).Count() != codes.Count ? new Sentence($"A code list has 1 to {CodesMax} different codes of 1 to {CodeMax} characters, each with both names.",
                 $"代码表有 1 至 {CodesMax} 个互不相同的代码，每个 1 至 {CodeMax} 个字符，并有中英文名称。")
         : null;
 

@@ -25,6 +25,9 @@ public sealed record IntakeRules
     /// <summary>A check by element type, null for none.</summary>
     public Func<string, ElementCheck?> ElementTypes { get; init; } = _ => null;
 
+    /// <summary>The codes an element permits by its id; null for any.</summary>
+    public Func<string, IReadOnlySet<string>?> ElementCodes { get; init; } = _ => null;
+
     /// <summary>Events may not lie further ahead than this; clocks differ, the future does not.</summary>
     public TimeSpan AheadMax { get; init; } = TimeSpan.FromDays(1);
 }
@@ -72,7 +75,8 @@ public sealed class RowReader
     {
         // Objects are asked for by these very names, and a report of one row should not make its rules anew each time.
         var kept = Kept.GetValue(dataset, d => new ByName(d));
-        if (!header.SequenceEqual(kept.Columns))
+        // Elements may be given other codes at any time.
+        if (!header.SequenceEqual(kept.Columns) || dataset.Fields.Any(f => f.Element is not null))
             return Make(dataset, header, intake);
         if (kept.Reader is { } reader && ReferenceEquals(reader._intake, intake))
             return reader;
@@ -139,6 +143,8 @@ public sealed class RowReader
             scratch.Reject(fault.Row, new RowError(chunk.FirstRow + fault.Row, null, fault.Code, fault.Why));
         for (var f = 0; f < _rules.Length; f++)
             ReadColumn(scratch, rows.Fields[f], _rules[f], _columnOf[f], hasNul);
+        foreach (var point in _dataset.Points)
+            ConvertPoint(scratch, rows.Fields[_dataset.IndexOf(point.Lon)], rows.Fields[_dataset.IndexOf(point.Lat)], point.Crs);
         ReadTimes(scratch, received);
         CheckPlaceDates(scratch);
         if (_supersedesColumn >= 0)
@@ -304,6 +310,37 @@ public sealed class RowReader
         }
     }
 
+    /// <summary>Puts a point into the one system that is kept, before anything is stored or hashed. The fields' own limits saw the values as they came.</summary>
+    private static void ConvertPoint(Scratch s, FieldColumn lon, FieldColumn lat, CoordinateSystem crs)
+    {
+        var shifted = crs is CoordinateSystem.Gcj02 or CoordinateSystem.Bd09;
+        for (var r = 0; r < s.Chunk.Rows; r++)
+        {
+            if (s.IsRejected(r) || (lon.Nulls[r] && lat.Nulls[r]))
+                continue;
+            if (lon.Nulls[r] || lat.Nulls[r])
+                s.Reject(r, lon.Nulls[r] ? lon : lat, "point", new Sentence("A point has both a longitude and a latitude, or neither.", "坐标点的经度和纬度须同时填写或同时留空。"));
+            else if (!Coordinates.TryRead(Degrees(lon, r), Degrees(lat, r), crs, out var point))
+                s.Reject(r, lon, "point", new Sentence("The longitude and the latitude are not a point on the globe.", "该经纬度不是有效的坐标点。"));
+            else if (shifted)
+                (lon.Values[r], lat.Values[r]) = (Kept(lon, point.Lon), Kept(lat, point.Lat));
+        }
+
+        static double Degrees(FieldColumn column, int r) => column.Field.Type == FieldType.Double
+            ? BitConverter.Int64BitsToDouble(column.Values[r]) : (double)DecimalText.Exact(column.Values[r], column.Field.Scale);
+
+        // Seven decimals are a centimetre; more would be noise of the conversion.
+        static long Kept(FieldColumn column, double degrees)
+        {
+            var rounded = Math.Round((decimal)degrees, Math.Min(7, column.Field.Type == FieldType.Double ? 7 : column.Field.Scale), MidpointRounding.ToEven);
+            if (column.Field.Type == FieldType.Double)
+                return BitConverter.DoubleToInt64Bits((double)rounded);
+            for (var i = 0; i < column.Field.Scale; i++)
+                rounded *= 10;
+            return (long)rounded;
+        }
+    }
+
     /// <summary>A record names a division that was in use on its day. A year or a month was when any day of it was.</summary>
     private void CheckPlaceDates(Scratch s)
     {
@@ -399,6 +436,8 @@ public sealed class RowReader
         /// <summary>The chunk's own buffer, or a copy with what was appended behind it.</summary>
         public byte[] Text { get; private set; } = chunk.Text;
 
+        public bool IsRejected(int row) => _rejected?[row] == true;
+
         public void Reject(int row, FieldColumn column, string code, Sentence why) =>
             Reject(row, new RowError(Chunk.FirstRow + row, column.Field.Name, code, why));
 
@@ -445,6 +484,9 @@ internal sealed class FieldRule
     private readonly ValueParser.Fault _outOfRange;
     private readonly ValueParser.Fault _notListed;
 
+    // By the bytes a value has, so that a text is not made for each.
+    private readonly HashSet<byte[]>.AlternateLookup<ReadOnlySpan<byte>>? _codes;
+
     public FieldRule(Field field, IntakeRules intake, bool required)
     {
         Required = required;
@@ -458,9 +500,11 @@ internal sealed class FieldRule
         else if (c.Enum is not null)
             _largeEnum = [.. c.Enum];
         _element = field.ElementType is null ? null : intake.ElementTypes(field.ElementType);
+        if (field.Element is not null && field.Type != FieldType.Place && intake.ElementCodes(field.Element) is { } codes)
+            _codes = new HashSet<byte[]>(codes.Select(Encoding.UTF8.GetBytes), new ByteText()).GetAlternateLookup<ReadOnlySpan<byte>>();
         (_outOfRange, _notListed) = (OutOfRange(field), NotListed(c.Enum ?? []));
-        HasTextRules = c.Pattern is not null || c.Enum is not null || c.MinLength is not null || c.MaxLength is not null || _element is not null;
-        HasScalarRules = c.MinimumInt64 is not null || c.MaximumInt64 is not null || c.MinimumDouble is not null || c.MaximumDouble is not null || c.Enum is not null;
+        HasTextRules = _codes is not null || c.Pattern is not null || c.Enum is not null || c.MinLength is not null || c.MaxLength is not null || _element is not null;
+        HasScalarRules = c.MinimumInt64 is not null || c.MaximumInt64 is not null || c.MinimumDouble is not null || c.MaximumDouble is not null || c.Enum is not null || _codes is not null;
     }
 
     public bool Required { get; }
@@ -505,6 +549,8 @@ internal sealed class FieldRule
 
     private ValueParser.Fault? CheckEnum(ReadOnlySpan<byte> text)
     {
+        if (_codes is { } codes && !codes.Contains(text))
+            return NotCode;
         if (_enum is not null)
         {
             foreach (var allowed in _enum)
@@ -548,5 +594,26 @@ internal sealed class FieldRule
     {
         var more = codes.Count > CodesNamed ? "…" : "";
         return new("enum", $"The value is not in the field's code list: {string.Join(", ", codes.Take(CodesNamed))}{more}.", $"不在可选值之内：{string.Join("、", codes.Take(CodesNamed))}{more}。");
+    }
+
+    private static readonly ValueParser.Fault NotCode = new("code", "The value is not in the code list of the element to which the field is bound.", "不在字段所绑定数据元的代码表之内。");
+
+    /// <summary>Compares texts as their bytes.</summary>
+    private sealed class ByteText : IEqualityComparer<byte[]>, IAlternateEqualityComparer<ReadOnlySpan<byte>, byte[]>
+    {
+        public bool Equals(byte[]? x, byte[]? y) => x.AsSpan().SequenceEqual(y);
+
+        public bool Equals(ReadOnlySpan<byte> alternate, byte[] other) => alternate.SequenceEqual(other);
+
+        public int GetHashCode(byte[] obj) => GetHashCode(obj.AsSpan());
+
+        public int GetHashCode(ReadOnlySpan<byte> alternate)
+        {
+            var hash = new HashCode();
+            hash.AddBytes(alternate);
+            return hash.ToHashCode();
+        }
+
+        public byte[] Create(ReadOnlySpan<byte> alternate) => alternate.ToArray();
     }
 }

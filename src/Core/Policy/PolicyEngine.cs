@@ -37,6 +37,9 @@ public sealed partial class PolicyEngine(Grants grants, Postures postures, Party
     /// <summary>Id and purpose of the implicit grant of open datasets.</summary>
     public const string OpenData = "open-data";
 
+    /// <summary>Id of the implicit grant under which readers of any unit read what its owner shares unconditionally (无条件共享).</summary>
+    public const string SharedGrant = "shared";
+
     /// <summary>Purpose noted when a reader of the owner states none; personal data always need one.</summary>
     public const string OwnWork = "own-work";
 
@@ -89,6 +92,9 @@ public sealed partial class PolicyEngine(Grants grants, Postures postures, Party
     /// <summary>Open, and neither personal nor of a raised class: everybody may read all of it.</summary>
     public static bool IsOpen(Dataset dataset) => dataset.Opening == OpeningMode.Open && !dataset.Personal && dataset.Class == DataClass.General;
 
+    /// <summary>Shared unconditionally, and neither personal nor of a raised class: readers of every unit may read all of it.</summary>
+    public static bool IsShared(Dataset dataset) => dataset.Sharing == SharingMode.Unconditional && !dataset.Personal && dataset.Class == DataClass.General;
+
     private static bool SameReach(Caller one, Caller other) =>
         ReferenceEquals(one, other)
         || (one.Party == other.Party && one.Units.SequenceEqual(other.Units) && one.Roles.SetEquals(other.Roles));
@@ -115,6 +121,12 @@ public sealed partial class PolicyEngine(Grants grants, Postures postures, Party
                     new("owner", "You are a reader of the unit that owns the dataset.", "您是数据集所有单位的查询人员。"));
             }
             why.Add(new("purpose.missing", "Say for which purpose you read personal data.", "读取个人信息须说明用途。"));
+        }
+        if (named is null or SharedGrant && IsShared(dataset) && held.Any(h => h.Role == Roles.Reader))
+        {
+            if (purpose.Length > 0 && purpose != OpenData && GrantRequest.Purpose().IsMatch(purpose))
+                return Allowed(Whole(dataset, SharedGrant, purpose, current), new("shared", "The dataset is shared unconditionally with readers of all units.", "该数据集为无条件共享，各单位查询人员均可读取。"));
+            why.Add(new("purpose.needed", "Say for which purpose you read another unit's data.", "读取其他单位的数据须说明用途。"));
         }
         var met = 0;
         foreach (var candidate in !directory.Acts(caller.Party) ? [] : grants.ToRead(dataset.Id))

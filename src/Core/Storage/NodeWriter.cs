@@ -50,9 +50,6 @@ public sealed class NodeWriter : IAsyncDisposable
     /// <summary>Why the last group could not be committed; null once one was again.</summary>
     public Exception? Refusing { get; private set; }
 
-    /// <summary>Works that wait for the next transaction.</summary>
-    internal int Waiting => _queue.Reader.Count;
-
     /// <summary>Runs <paramref name="work"/> inside the next group transaction and completes after it is durable.</summary>
     /// <remarks>The work must not touch anything but the connection: it runs on the writer's thread and holds up everyone.</remarks>
     public async Task<T> RunAsync<T>(Func<WriteScope, T> work, CancellationToken cancel = default)

@@ -173,15 +173,6 @@ public static class DivisionCsv
     /// <summary>Names that the numbering uses for a level that has no government of its own.</summary>
     public static bool IsPseudoName(string name) => name is "市辖区" or "县" or "省直辖县级行政区划" or "自治区直辖县级行政区划";
 
-    internal static CoordinateSystem? ReadCrs(string text) => text.ToUpperInvariant().Replace("-", "", StringComparison.Ordinal).Replace(" ", "", StringComparison.Ordinal) switch
-    {
-        "WGS84" => CoordinateSystem.Wgs84,
-        "CGCS2000" => CoordinateSystem.Cgcs2000,
-        "GCJ02" => CoordinateSystem.Gcj02,
-        "BD09" => CoordinateSystem.Bd09,
-        _ => null,
-    };
-
     // Passes reading through and keeps closing to itself.
     private sealed class KeptOpen(TextReader inner) : TextReader
     {
@@ -251,7 +242,7 @@ internal sealed class DivisionRow(string source, int row, Func<string, string> f
             return null;
         }
 
-        if (DivisionCsv.ReadCrs(crs) is not { } system)
+        if (CrsNames.Read(crs) is not { } system)
         {
             Refuse("crs", "divisions.crs", "crs must be WGS-84, CGCS2000, GCJ-02 or BD-09 where there are coordinates.");
             return null;

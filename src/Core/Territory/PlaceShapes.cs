@@ -65,9 +65,6 @@ public static class PlaceShapes
         static ShapeImport Whole(string code, string sentence) => new([], [new(0, code, sentence)]);
     }
 
-    /// <summary>A system by one of the names people use for it, or null.</summary>
-    public static CoordinateSystem? ReadCrs(string name) => DivisionCsv.ReadCrs(name);
-
     private static (bool Given, CoordinateSystem? System) StatedIn(JsonElement crs)
     {
         if (crs.ValueKind == JsonValueKind.Object)
@@ -78,7 +75,7 @@ public static class PlaceShapes
         {
             "URN:OGC:DEF:CRS:OGC:1.3:CRS84" or "URN:OGC:DEF:CRS:OGC::CRS84" or "EPSG:4326" or "URN:OGC:DEF:CRS:EPSG::4326" => CoordinateSystem.Wgs84,
             "EPSG:4490" or "URN:OGC:DEF:CRS:EPSG::4490" => CoordinateSystem.Cgcs2000,
-            _ => ReadCrs(text),
+            _ => CrsNames.Read(text),
         });
     }
 

@@ -59,6 +59,7 @@ public static partial class NodeHost
         {
             Places = provider.GetRequiredService<TerritoryStore>().TryRead,
             ElementTypes = ElementChecks.Find,
+            ElementCodes = provider.GetRequiredService<Elements>().Codes,
         });
         services.AddSingleton<IntakeService>();
         services.AddSingleton<IModelPart, GrantModel>();

@@ -372,8 +372,6 @@ public sealed class EmptyNodeTests
         };
         object Trees(string type = "string") => new { title = "行道树", owner = "node", schema = new { fields = new object[] { new { name = "species", type, element = "species" } } } };
 
-        using (var unbound = await journey.Http.PutAsJsonAsync("/api/v1/datasets/trees", Trees()))
-            Assert.Equal("schema.fields.species.element", (await unbound.ProblemAsync(HttpStatusCode.UnprocessableEntity, "dataset.invalid")).GetProperty("path").GetString());
         using (var foreign = await other.PutAsJsonAsync("/api/v1/elements/species", Species()))
             await foreign.ProblemAsync(HttpStatusCode.Forbidden, "element.denied");
         foreach (var wrong in new[] { new { }, Species(type: "colour"), Species("nowhere"), new { owner = "node", nameZh = "", nameEn = "x", type = "string", sensitivity = "public" } })
@@ -397,6 +395,58 @@ public sealed class EmptyNodeTests
         using (var mistyped = await journey.Http.PutAsJsonAsync("/api/v1/datasets/trees", Trees("integer")))
             await mistyped.ProblemAsync(HttpStatusCode.UnprocessableEntity, "dataset.invalid");
         await journey.DefineAsync("trees", Trees());
+        await journey.ContributeAsync("trees", "species\noak\nfir\n", 2);
+        using var sent = await journey.SendAsync("trees", "species\noak\npalm\nOak\n"u8.ToArray(), Journey.CsvType);
+        var errors = (await sent.ProblemAsync(HttpStatusCode.UnprocessableEntity, "records.invalid")).GetProperty("errors").EnumerateArray();
+        Assert.Equal([(2, "code"), (3, "code")], errors.Select(e => (e.GetProperty("row").GetInt32(), e.GetProperty("code").GetString()!)));
+    }
+
+    /// <summary>The example of the interface's own contract, on a fresh node, with the fields that its members name.</summary>
+    [Fact]
+    public async Task A_name_that_is_no_element_yet_is_kept_and_bound_when_it_becomes_one()
+    {
+        await using var journey = await Journey.StartAsync();
+        object Cards(object? element = null, bool personal = false, string type = "number") => new
+        {
+            title = new Dictionary<string, string> { ["en"] = "Card payments", ["zh-CN"] = "公务卡支付" }, @class = "general", personal, sharing = "conditional", opening = "closed",
+            time = "date", place = "place", subject = (string?)null, timeZone = "Asia/Shanghai",
+            schema = new
+            {
+                fields = new object[]
+                {
+                    new { name = "amount", type, element = element ?? "payment-amount", constraints = new { required = true, minimum = 0 } },
+                    new { name = "id", type = "string" }, new { name = "date", type = "date" }, new { name = "place", type = "place" },
+                },
+                primaryKey = new[] { "id" }, missingValues = new[] { "" },
+            },
+        };
+        using (var put = await journey.Http.PutAsJsonAsync("/api/v1/datasets/cards", Cards()))
+        {
+            Assert.Equal(HttpStatusCode.Created, put.StatusCode);
+            Assert.Equal("""{"id":"cards","version":1}""", await put.Content.ReadAsStringAsync());
+        }
+        using (var odd = await journey.Http.PutAsJsonAsync("/api/v1/datasets/odd", Cards("Payment amount!")))
+            Assert.Equal("schema.fields.amount.element", (await odd.ProblemAsync(HttpStatusCode.UnprocessableEntity, "dataset.invalid")).GetProperty("path").GetString());
+
+        // Whoever defines it later hears of the field it would not fit.
+        object Amount(string type, string sensitivity = "public", object? codes = null) => new { owner = "node", nameZh = "支付金额", nameEn = "Payment amount", type, sensitivity, codes };
+        foreach (var wrong in new[] { Amount("string"), Amount("number", "personal") })
+        {
+            using var refused = await journey.Http.PutAsJsonAsync("/api/v1/elements/payment-amount", wrong);
+            Assert.Contains("cards", (await refused.ProblemAsync(HttpStatusCode.Conflict, "element.bound")).GetProperty("detail").GetString(), StringComparison.Ordinal);
+        }
+        using (var defined = await journey.Http.PutAsJsonAsync("/api/v1/elements/payment-amount", Amount("number")))
+            Assert.Equal(HttpStatusCode.Created, defined.StatusCode);
+        using (var raised = await journey.Http.PutAsJsonAsync("/api/v1/elements/payment-amount", Amount("number", "sensitive-personal")))
+            await raised.ProblemAsync(HttpStatusCode.Conflict, "element.bound");
+
+        // A personal element makes the dataset personal.
+        using (var person = await journey.Http.PutAsJsonAsync("/api/v1/elements/holder", new { owner = "node", nameZh = "持卡人", nameEn = "Holder", type = "number", sensitivity = "personal" }))
+            Assert.Equal(HttpStatusCode.Created, person.StatusCode);
+        using (var open = await journey.Http.PutAsJsonAsync("/api/v1/datasets/holders", Cards("holder")))
+            Assert.Contains("must be personal", (await open.ProblemAsync(HttpStatusCode.UnprocessableEntity, "dataset.invalid")).GetProperty("detail").GetString(), StringComparison.Ordinal);
+        using (var closed = await journey.Http.PutAsJsonAsync("/api/v1/datasets/holders", Cards("holder", personal: true)))
+            Assert.Equal(HttpStatusCode.Created, closed.StatusCode);
     }
 
     /// <summary>The first administrator, by the link.</summary>

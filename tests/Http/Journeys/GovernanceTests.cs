@@ -59,6 +59,39 @@ public sealed class GovernanceTests
     }
 
     [Fact]
+    public async Task What_is_shared_unconditionally_is_read_by_readers_of_any_unit_for_a_stated_purpose()
+    {
+        await using var journey = await Journey.StartAsync();
+        object Shared(bool personal = false, string level = "general") => new { owner = "node", sharing = "unconditional", personal, @class = level, schema = new { fields = new object[] { new { name = "name", type = "string" } } } };
+        foreach (var wrong in new[] { Shared(personal: true), Shared(level: "important"), Shared(level: "core") })
+        {
+            using var refused = await journey.Http.PutAsync("/api/v1/datasets/d", JsonOf(wrong));
+            Assert.Equal("sharing", (await refused.ProblemAsync(HttpStatusCode.UnprocessableEntity, "dataset.invalid")).GetProperty("path").GetString());
+        }
+        await journey.DefineAsync("d", Shared());
+        await journey.ContributeAsync("d", "name\n王小明\n", 1);
+        using var tax = await journey.OtherPartyAsync("tax", Roles.Reader);
+        var (status, text) = await Journey.QueryAsync(tax, Question);
+        Assert.True(status == HttpStatusCode.OK, text);
+        var answer = JsonDocument.Parse(text).RootElement;
+        Assert.Equal(("[[\"王小明\"]]", "shared"), (answer.GetProperty("rows").GetRawText(), answer.GetProperty("grant").GetString()));
+        var access = Assert.Single((await tax.GetFromJsonAsyncElement("/api/v1/accesses")).GetProperty("accesses").EnumerateArray());
+        Assert.Equal(answer.GetProperty("access").GetGuid(), access.GetProperty("id").GetGuid());
+
+        // No purpose, no role of a reader, nobody, and after the owner changed its mind: nothing.
+        var (without, why) = await Journey.QueryAsync(tax, new { dataset = "d", purpose = "" });
+        Assert.True(without == HttpStatusCode.Forbidden && why.Contains("purpose.needed", StringComparison.Ordinal), why);
+        using var clerk = await journey.OtherPartyAsync("clerk", Roles.Contributor);
+        using var auditor = await journey.OtherPartyAsync("auditor", Roles.AuditAdministrator);
+        using var nobody = journey.Node.NewClient();
+        foreach (var http in new[] { clerk, auditor, nobody })
+            Assert.Equal(HttpStatusCode.Forbidden, (await Journey.QueryAsync(http, Question)).Status);
+        using var put = await journey.Http.PutAsync("/api/v1/datasets/d", JsonOf(new { owner = "node", sharing = "conditional", schema = new { fields = new object[] { new { name = "name", type = "string" } } } }));
+        Assert.Equal(HttpStatusCode.OK, put.StatusCode);
+        Assert.Equal(HttpStatusCode.Forbidden, (await Journey.QueryAsync(tax, Question)).Status);
+    }
+
+    [Fact]
     public async Task Who_reads_may_neither_contribute_nor_define_nor_grant()
     {
         await using var journey = await Journey.StartAsync();

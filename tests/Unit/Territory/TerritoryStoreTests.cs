@@ -73,6 +73,27 @@ public sealed class TerritoryStoreTests : IAsyncLifetime
         Assert.Equal(4, _world.Territory.Index.Places.Count);
     }
 
+    [Fact]
+    public async Task Outlines_that_stood_in_the_definitions_are_taken_along()
+    {
+        await ImportAsync(Place("12"), Place("1201"));
+        using (var connection = _world.Connect())
+        {
+            using var command = connection.CreateCommand();
+            command.CommandText = """
+                DROP TABLE place_shape; PRAGMA user_version = 2;
+                UPDATE place SET definition = json_set(definition, '$.shape', 'POLYGON ((116 39, 117 39, 117 40, 116 39))') WHERE code = '1201';
+                """;
+            command.ExecuteNonQuery();
+        }
+        using (var db = _world.Open())
+            Gongzhi.Core.Storage.NodeDatabase.Prepare(_world.World, db, [_world.Epoch, new PlaceSchema()]);
+        _world.Territory.Open();
+        Assert.Equal(4, _world.Territory.Shape(PlaceCode.Parse("1201"))!.NumPoints);
+        Assert.Null(_world.Territory.Shape(PlaceCode.Parse("12")));
+        Assert.Equal("地1201", _world.Territory.Index.Places[1].Name);
+    }
+
     private static Place Place(string code) => new() { Code = PlaceCode.Parse(code), Name = "地" + code };
 
     private bool Covers(string place) => _world.Decide("auditor").Permit is { Rows.Places: { } ranges }
