@@ -65,7 +65,7 @@ public sealed partial class Elements
             if (state is null || (state.Type == element.Type && state.Sensitivity != element.Sensitivity))
             {
                 if (BoundConflict(db, element) is { } conflict)
-                    return Problem.Conflict("element.bound", conflict);
+                    return Problem.Conflict("element.bound", conflict) with { Extensions = new Dictionary<string, object?> { ["conflict"] = conflict } };
             }
             var codes = element.Codes is null ? null : JsonSerializer.Serialize(element.Codes, Json);
             if (state is null)
