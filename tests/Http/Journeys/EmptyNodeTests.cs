@@ -435,6 +435,14 @@ public sealed class EmptyNodeTests
             using var refused = await journey.Http.PutAsJsonAsync("/api/v1/elements/payment-amount", wrong);
             Assert.Contains("cards", (await refused.ProblemAsync(HttpStatusCode.Conflict, "element.bound")).GetProperty("detail").GetString(), StringComparison.Ordinal);
         }
+        using (var request = new HttpRequestMessage(HttpMethod.Put, "/api/v1/elements/payment-amount") { Content = JsonContent.Create(Amount("string")) })
+        {
+            request.Headers.AcceptLanguage.ParseAdd("zh-CN");
+            using var refused = await journey.Http.SendAsync(request);
+            var detail = (await refused.ProblemAsync(HttpStatusCode.Conflict, "element.bound")).GetProperty("detail").GetString()!;
+            Assert.StartsWith("已引用该数据元的字段", detail, StringComparison.Ordinal);
+            Assert.Contains("cards", detail, StringComparison.Ordinal);
+        }
         using (var defined = await journey.Http.PutAsJsonAsync("/api/v1/elements/payment-amount", Amount("number")))
             Assert.Equal(HttpStatusCode.Created, defined.StatusCode);
         using (var raised = await journey.Http.PutAsJsonAsync("/api/v1/elements/payment-amount", Amount("number", "sensitive-personal")))
