@@ -39,10 +39,16 @@ public sealed class QueryCompiler
     private int Threshold => _permit.MinimumGroup;
 
     /// <summary>
-    /// Whether the grant shows some field otherwise than it is. Its rows then have neither a record id nor the order in which they are kept: both are the
-    /// same under every grant, and would lay what two grants show beside each other.
+    /// Whether the grant shows some field otherwise than it is. Its rows then have no record id: it is the same under every grant, and would lay what two
+    /// grants show beside each other.
     /// </summary>
     private bool Disguised => _permit.Fields.Values.Any(f => f.Kind != TransformKind.Plain);
+
+    /// <summary>
+    /// Whether the grant promises that nobody is followed from one grant to another (a pseudonym): its rows do not come in the order in which they are
+    /// kept either, which two grants have in common just as well. Other disguises promise less, and are not sorted for it.
+    /// </summary>
+    private bool Shuffled => _permit.Fields.Values.Any(f => f.Kind == TransformKind.Pseudonym);
 
     private bool Paged => _request.Format == QueryFormat.Json;
 
@@ -78,14 +84,14 @@ public sealed class QueryCompiler
         }
         if (columns.Count == 0)
             return Problem.Denied("query.aggregateOnly", "Under this grant no field may be read row by row.");
-        if (Disguised && _permit.PseudonymKey.Length != 32)
+        if (Shuffled && _permit.PseudonymKey.Length != 32)
             return Problem.Denied("query.grant", "The grant has no key to disguise its rows with; whoever granted must give it anew.");
         var tail = new List<string>();
         var hidden = "";
         if (Paged)
         {
-            hidden = Disguised ? ", _tie AS k0" : ", lower(hex(_batch)) AS k0, _ordinal AS k1";
-            tail.AddRange(Disguised ? ["_tie"] : ["_batch", "_ordinal"]);
+            hidden = Shuffled ? ", _tie AS k0" : ", lower(hex(_batch)) AS k0, _ordinal AS k1";
+            tail.AddRange(Shuffled ? ["_tie"] : ["_batch", "_ordinal"]);
         }
         var where = Where();
         if (!where.Ok)
@@ -94,7 +100,7 @@ public sealed class QueryCompiler
         if (!keys.Ok)
             return keys.Problem;
         var sort = keys.Value.Select(k => new SortKey(columns[k.Index].Sql, columns[k.Index].Column, k.Descending, k.Index)).ToList();
-        if (Disguised)
+        if (Shuffled)
         {
             sort.Add(new("_tie", new("", FieldType.String), false, columns.Count));
         }
@@ -286,7 +292,7 @@ public sealed class QueryCompiler
         var scope = source.Scope();
         SegmentsRead = source.Survivors.Count;
         var columns = _views.Values.Select(v => $"{v.Source} AS {v.Alias}").ToList();
-        if (Disguised && !_request.Grouped)
+        if (Shuffled && !_request.Grouped)
             columns.Add(Transforms.Tie(_permit.PseudonymKey, _parameters) + " AS _tie");
         else
             columns.AddRange(["_batch", "_ordinal"]);

@@ -167,14 +167,19 @@ public sealed class QueryTests : IDisposable
     [Theory]
     [InlineData(TransformKind.Pseudonym, null)]
     [InlineData(TransformKind.Mask, "all")]
-    public async Task Two_grants_that_disguise_a_field_cannot_be_laid_side_by_side(TransformKind kind, string? argument)
+    public void A_grant_that_disguises_a_field_shows_no_record_ids(TransformKind kind, string? argument)
     {
-        var one = QueryWorld.Permit(("name", new(kind, argument)));
-        var two = one with { Grant = "grant-2", PseudonymKey = SHA256.HashData("another"u8) };
+        var permit = QueryWorld.Permit(("name", new(kind, argument)));
         foreach (var question in (string[])["""{"fields":["_id"]}""", """{"fields":["n"],"orderBy":["_id"]}""", """{"fields":["n"],"filter":{"field":"_id","op":"isNull","value":false}}""", """{"groupBy":["_id"]}"""])
-            Assert.StartsWith("query.", Code(question, one), StringComparison.Ordinal);
-        Assert.Equal("query.unknownField", Code("""{"fields":["_id"]}""", one));
+            Assert.StartsWith("query.", Code(question, permit), StringComparison.Ordinal);
+        Assert.Equal("query.unknownField", Code("""{"fields":["_id"]}""", permit));
+    }
 
+    [Fact]
+    public async Task Two_grants_with_pseudonyms_cannot_be_laid_side_by_side()
+    {
+        var one = QueryWorld.Permit(("name", new(TransformKind.Pseudonym, null)));
+        var two = one with { Grant = "grant-2", PseudonymKey = SHA256.HashData("another"u8) };
         // A column that tells each row stands for what either would give away: in no format does its order tell which record it is.
         foreach (var format in (QueryFormat[])[QueryFormat.Json, QueryFormat.Csv, QueryFormat.Ndjson])
         {
