@@ -75,7 +75,9 @@ public sealed class Visit : IAsyncDisposable
         };
         Page.Response += (_, response) =>
         {
-            if (response.Request.ResourceType != "document" && response.Status >= 400)
+            // What a form got for an answer, sent by a script, is a page as well.
+            var page = response.Request.ResourceType == "document" || (response.Request.Method == "POST" && response.Url.Contains("/upload?live=", StringComparison.Ordinal));
+            if (!page && response.Status >= 400)
                 Complain($"{response.Status} for {response.Url}");
         };
     }
