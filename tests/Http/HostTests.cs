@@ -235,4 +235,13 @@ public sealed class HostTests
         Assert.NotEmpty(await node.TokenAsync());
         Assert.True(File.Exists(Path.Combine(options.Data, "node.db.before-upgrade")));
     }
+
+    [Theory]
+    [InlineData("203.0.113.9", "203.0.113.9")]
+    [InlineData("::ffff:203.0.113.9", "203.0.113.9")]
+    [InlineData("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64")]
+    [InlineData("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64")]
+    [InlineData("::1", "::1")]
+    public void An_address_stands_for_a_household(string address, string expected) =>
+        Assert.Equal(expected, Gongzhi.Capabilities.Http.ReaderAddress.Of(System.Net.IPAddress.Parse(address)));
 }

@@ -302,7 +302,7 @@ public sealed partial class PageTests
             Assert.True(response.Headers.Contains(name), $"{path} lacks {name}");
     }
 
-    [GeneratedRegex("<script type=\"module\" src=\"/_content/Gongzhi\\.Ui/upload[^\"]*\"></script>")]
+    [GeneratedRegex("<script type=\"module\" src=\"/?_content/Gongzhi\\.Ui/upload[^\"]*\"></script>")]
     private static partial Regex Script();
 
     [GeneratedRegex("<style|\\sstyle=\"|\\son[a-z]+=\"", RegexOptions.IgnoreCase)]

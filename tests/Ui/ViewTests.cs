@@ -123,7 +123,8 @@ public sealed partial class ViewTests
     private static void Check(string html, string state)
     {
         Assert.Equal(1, H1().Count(html));
-        Assert.DoesNotContain("<script", html, StringComparison.OrdinalIgnoreCase);
+        // Only the form that shows more with a script of ours names one, and none has a text of its own.
+        Assert.DoesNotContain("<script", html.Contains("data-live-upload", StringComparison.Ordinal) ? UploadScript().Replace(html, "") : html, StringComparison.OrdinalIgnoreCase);
         Assert.DoesNotContain(" style=", html);
         Assert.DoesNotMatch(ThirdParty(), html);
         Assert.DoesNotMatch(MissingSentence(), html);
@@ -140,6 +141,9 @@ public sealed partial class ViewTests
 
     [GeneratedRegex("(?:src|href|action)=\"(?:https?:)?//")]
     private static partial Regex ThirdParty();
+
+    [GeneratedRegex("<script type=\"module\" src=\"[^\":]*upload[^\":]*\"></script>")]
+    private static partial Regex UploadScript();
 
     // A sentence that is missing shows its key, such as Upload.Title.
     [GeneratedRegex("[>\"](?:Home|Catalogue|Dataset|Upload|Report|Ledger|Check|SignIn|Roles|Error|State|Shell|Seal|Field|Entry|Grant|When|Opening|Sharing|Class)\\.[A-Z][A-Za-z.]+[<\"]")]

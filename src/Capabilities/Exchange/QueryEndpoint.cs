@@ -34,7 +34,7 @@ internal static class QueryEndpoint
             return;
         }
         var caller = callers.Current ?? Caller.Nobody;
-        var answer = await query.RunAsync(caller, request.Value, cancel, http.Connection.RemoteIpAddress?.ToString()).ConfigureAwait(false);
+        var answer = await query.RunAsync(caller, request.Value, cancel, ReaderAddress.Of(http)).ConfigureAwait(false);
         if (!answer.Ok)
         {
             await answer.Problem.ToResult().ExecuteAsync(http).ConfigureAwait(false);

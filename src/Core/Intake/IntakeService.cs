@@ -479,7 +479,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             {
                 return Problem.Invalid("records.duplicateKey", $"{_rejectedRows} rows have a key that another record or an earlier row has, so nothing was kept.") with
                 {
-                    Extensions = new Dictionary<string, object?> { ["errors"] = _errors, ["errorCount"] = _errorCount },
+                    Extensions = new Dictionary<string, object?> { ["errors"] = _errors, ["errorCount"] = _errorCount, ["rowCount"] = _rowsRead, ["rejectedCount"] = _rejectedRows },
                 };
             }
             return Problem.Invalid("records.invalid",

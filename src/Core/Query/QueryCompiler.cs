@@ -165,7 +165,8 @@ public sealed class QueryCompiler
         if (!keys.Ok)
             return keys.Problem;
         var sort = keys.Value.Select(k => new SortKey($"o{k.Index}", columns[k.Index], k.Descending, k.Index)).ToList();
-        if (Paged)
+        // Groups of pseudonyms are made from the values themselves, in an order that other grants would share: told by what is shown instead.
+        if (Paged || Shuffled)
         {
             for (var i = 0; i < groups.Count; i++)
             {
@@ -237,9 +238,10 @@ public sealed class QueryCompiler
         var unknown = Problem.Invalid("query.unknownField", "The dataset has no such field, or the grant does not include it.");
         if (name is "_id" or "_time" or "_place")
         {
-            if (name == "_id" && Disguised)
-                return unknown;
             var bound = name switch { "_time" => _snapshot.Dataset.TimeField, "_place" => _snapshot.Dataset.PlaceField, _ => null };
+            // A time of no field is the moment of receipt, which tells records apart under every grant as well as their ids do.
+            if (bound is null && Disguised)
+                return unknown;
             if ((bound is not null && !(_permit.Fields.TryGetValue(bound, out var t) && t.Kind == TransformKind.Plain)) || (name == "_id" && Threshold > 1))
                 return unknown;
             var type = name switch { "_time" => FieldType.DateTime, "_place" => FieldType.Place, _ => FieldType.String };

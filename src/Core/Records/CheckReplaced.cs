@@ -116,7 +116,7 @@ internal sealed class CheckReplaced(World world, CheckFindings findings)
                 long? index = row.IsDBNull(9) ? null : row.GetInt64(9);
                 var committed = EntryBytes.Commitment(id, "erasure", EntryBytes.Commit(CheckBatches.Blob(row, 6), CheckBatches.Blob(row, 7))).AsSpan().SequenceEqual(CheckBatches.Blob(row, 8));
                 if (!committed && !(index is { } at && log.Broken.Contains(at)))
-                    Erasure(id, index, row, "is not what its ledger entry commits to", "与其账本条目的承诺不符");
+                    Erasure(id, index, row, "is not what its ledger entry commits to", "与其存证日志条目的承诺不符");
                 else if (!Agrees(row, id))
                     Erasure(id, index, row, "does not agree with its own committed content", "与其自身所承诺的内容不符");
                 else if (!Digest(connection, snapshot, id, out var count).AsSpan().SequenceEqual(Named(row, out var expected)) || count != expected)
@@ -129,7 +129,7 @@ internal sealed class CheckReplaced(World world, CheckFindings findings)
             """, "node.db erased", n => $"{n} rows are listed as erased, but by no erasure, or without the leaf that stays of an erased row.", n => $"有 {n} 行登记为已抹除，但没有相应的抹除登记，或缺少应保留的叶哈希。");
         byte[] head = [0x85, 0x6D, .. "gongzhi/entry"u8, 0x01, 0x67, .. "erasure"u8];
         Count(connection, snapshot, $"SELECT count(*) FROM ledger_pending p WHERE substr(p.entry, 1, {head.Length}) = X'{Convert.ToHexString(head)}' AND NOT EXISTS (SELECT 1 FROM erasure e WHERE e.id = p.id)",
-            "node.db erasure", n => $"{n} ledger entries commit to an erasure that is not in the database.", n => $"有 {n} 个账本条目所承诺的抹除不在数据库中。");
+            "node.db erasure", n => $"{n} ledger entries commit to an erasure that is not in the database.", n => $"有 {n} 个存证日志条目所承诺的抹除不在数据库中。");
     }
 
     private void Count(SqliteConnection connection, SqliteTransaction snapshot, string sql, string place, Func<long, string> english, Func<long, string> chinese)

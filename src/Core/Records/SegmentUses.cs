@@ -14,7 +14,7 @@ public sealed class SegmentUses
     // The last files that went, so that who read a list just before it changed is sent back to it. A list is read microseconds before its files
     // are held, so the oldest are safely forgotten.
     private readonly HashSet<string> _gone = new(StringComparer.Ordinal);
-    private readonly Queue<string> _goneInOrder = new();
+    private Queue<string> _goneInOrder = new();
 
     /// <summary>Files remembered as gone.</summary>
     public const int GoneMax = 1_024;
@@ -66,8 +66,14 @@ public sealed class SegmentUses
     {
         lock (_lock)
         {
-            if (_gone.Count > 0)
-                _gone.ExceptWith(segments.Select(s => s.Path));
+            if (_gone.Count == 0)
+                return;
+            foreach (var segment in segments)
+            {
+                // Rarely: a file that is there again, whose old place in the order would forget it too early should it go once more.
+                if (_gone.Remove(segment.Path))
+                    _goneInOrder = new(_goneInOrder.Where(_gone.Contains));
+            }
         }
     }
 

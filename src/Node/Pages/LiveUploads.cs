@@ -28,6 +28,9 @@ internal sealed class LiveUploads(TimeProvider clock)
     private const int WatchedMax = 500, WatchedByOneMax = 8;
 
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>A line is tried this often, so that one that broke in silence is noticed.</summary>
+    private static readonly TimeSpan Beat = TimeSpan.FromSeconds(20);
     private readonly ConcurrentDictionary<(string Party, Guid Upload), Watched> _watched = new();
 
     public sealed class Watched : IProgress<IntakeProgress>
@@ -67,12 +70,14 @@ internal sealed class LiveUploads(TimeProvider clock)
         {
             var watched = _watched[key];
             LiveReport? told = null;
+            var last = clock.GetTimestamp();
             while (told is not { Done: true })
             {
                 // The first tells the page that it is watching and may send.
-                if (!ReferenceEquals(told, watched.Now))
+                if (!ReferenceEquals(told, watched.Now) || clock.GetElapsedTime(last) > Beat)
                 {
                     told = watched.Now;
+                    last = clock.GetTimestamp();
                     yield return new SseItem<LiveReport>(told);
                     continue;
                 }
@@ -90,9 +95,13 @@ internal sealed class LiveUploads(TimeProvider clock)
 internal static class LiveUploadRoute
 {
     public static void MapLiveUploads(this IEndpointRouteBuilder pages) =>
-        pages.MapGet("/upload/live/{upload:guid}", (Guid upload, CallerAccessor callers, LiveUploads uploads, CancellationToken cancel) =>
-            uploads.Watch(callers.Required.Party, upload, cancel) is { } reports
-                ? TypedResults.ServerSentEvents(reports)
-                : HostProblems.RateLimited.ToResult())
+        pages.MapGet("/upload/live/{upload:guid}", (Guid upload, HttpContext http, CallerAccessor callers, LiveUploads uploads, CancellationToken cancel) =>
+        {
+            if (uploads.Watch(callers.Required.Party, upload, cancel) is not { } reports)
+                return HostProblems.RateLimited.ToResult();
+            // Proxies that gather answers would hold the events back.
+            http.Response.Headers["X-Accel-Buffering"] = "no";
+            return TypedResults.ServerSentEvents(reports);
+        })
             .WithName("page-upload-live").RequireCaller(Core.Parties.Roles.Contributor, Core.Parties.Roles.Steward).AnswersLong().ExcludeFromDescription();
 }

@@ -157,7 +157,6 @@ internal static class WorkPages
         var whole = file.OpenReadStream();
         await using (whole.ConfigureAwait(false))
             digest = await SHA256.HashDataAsync(whole, cancel).ConfigureAwait(false);
-        Directory.CreateDirectory(world.SpoolDirectory);
         ICellSource source;
         try
         {

@@ -17,7 +17,7 @@ internal static class RateLimits
     public static RateLimiterOptions ForSecrets(NodeOptions options) => Make(http =>
     {
         var path = http.Request.Path;
-        var address = http.Connection.RemoteIpAddress?.ToString() ?? "local";
+        var address = ReaderAddress.Of(http);
         if (!HttpMethods.IsPost(http.Request.Method))
             return Unlimited();
         if (path.StartsWithSegments("/account"))
@@ -32,7 +32,7 @@ internal static class RateLimits
             return Unlimited();
         return http.User.FindFirst(PartyClaims.Party)?.Value is { } party
             ? PerSecond("party " + party, options.CallerRequestsPerSecond)
-            : PerSecond("address " + http.Connection.RemoteIpAddress, options.AddressRequestsPerSecond);
+            : PerSecond("address " + ReaderAddress.Of(http), options.AddressRequestsPerSecond);
     });
 
     private static RateLimiterOptions Make(Func<HttpContext, RateLimitPartition<string>> partition) => new()

@@ -42,10 +42,19 @@ class Live {
     this.section.querySelector("h2").focus();
     // The first event says that the node is watching; where it cannot, the file is sent all the same.
     this.events = new EventSource(`/upload/live/${watch}`);
-    let sending = false;
+    let begun = false;
     const begin = () => {
-      if (!sending) this.send(body, watch);
-      sending = true;
+      if (!begun) this.send(body, watch);
+      begun = true;
+    };
+    // Something between may hold the events back.
+    const patience = setTimeout(begin, 2000);
+    this.part("stop").hidden = false;
+    this.part("stop").onclick = () => {
+      begun = true;
+      clearTimeout(patience);
+      if (this.request) this.request.abort();
+      else this.end("stopped");
     };
     this.events.addEventListener("message", message => {
       begin();
@@ -58,7 +67,7 @@ class Live {
   }
 
   send(body, watch) {
-    const request = new XMLHttpRequest();
+    const request = this.request = new XMLHttpRequest();
     this.progress.value = 0;
     request.upload.addEventListener("progress", sent => { if (sent.lengthComputable) this.progress.value = sent.loaded / sent.total; });
     request.upload.addEventListener("load", () => {
@@ -73,14 +82,13 @@ class Live {
     });
     request.addEventListener("error", () => this.end("broken"));
     request.addEventListener("abort", () => this.end("stopped"));
-    this.part("stop").hidden = false;
-    this.part("stop").onclick = () => request.abort();
     request.open("POST", `${this.form.getAttribute("action")}?live=${watch}`);
     request.responseType = "document";
     request.send(body);
   }
 
   end(word) {
+    this.request = null;
     this.events.close();
     this.button.disabled = false;
     this.part("stop").hidden = true;

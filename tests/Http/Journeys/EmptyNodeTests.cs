@@ -440,7 +440,7 @@ public sealed class EmptyNodeTests
             request.Headers.AcceptLanguage.ParseAdd("zh-CN");
             using var refused = await journey.Http.SendAsync(request);
             var detail = (await refused.ProblemAsync(HttpStatusCode.Conflict, "element.bound")).GetProperty("detail").GetString()!;
-            Assert.StartsWith("已引用该数据元的字段", detail, StringComparison.Ordinal);
+            Assert.StartsWith("数据元 payment-amount 的类型为 string", detail, StringComparison.Ordinal);
             Assert.Contains("cards", detail, StringComparison.Ordinal);
         }
         using (var defined = await journey.Http.PutAsJsonAsync("/api/v1/elements/payment-amount", Amount("number")))

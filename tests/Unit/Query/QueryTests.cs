@@ -176,6 +176,19 @@ public sealed class QueryTests : IDisposable
     }
 
     [Fact]
+    public async Task Groups_of_a_pseudonym_come_in_the_order_of_what_is_shown()
+    {
+        var permit = QueryWorld.Permit(("name", new(TransformKind.Pseudonym, null)));
+        foreach (var format in (QueryFormat[])[QueryFormat.Csv, QueryFormat.Ndjson])
+        {
+            var rows = (await _world.Write("""{"groupBy":["name"],"measures":[{"name":"c","function":"count"}]}""", permit, format))
+                .Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => System.Text.RegularExpressions.Regex.Match(l, "[0-9a-f]{32}").Value).Where(n => n.Length > 0).ToList();
+            Assert.True(rows.Count > 3);
+            Assert.Equal(rows.Order(StringComparer.Ordinal), rows);
+        }
+    }
+
+    [Fact]
     public async Task Two_grants_with_pseudonyms_cannot_be_laid_side_by_side()
     {
         var one = QueryWorld.Permit(("name", new(TransformKind.Pseudonym, null)));

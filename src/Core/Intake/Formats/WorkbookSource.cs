@@ -266,7 +266,7 @@ internal static class WorkbookArchive
             long expanded = 0;
             foreach (var entry in zip.Entries)
             {
-                if (entry.Length > FormatLimits.WorkbookPartBytesMax && !worksheets.Contains(entry.FullName)) throw Bomb();
+                if (entry.Length > FormatLimits.WorkbookPartBytesMax && !(worksheets.Contains(entry.FullName) && !IsHeld(entry.FullName))) throw Bomb();
                 // Members cannot exceed what is declared here: the archive reader stops there.
                 expanded += entry.Length;
                 if (entry.Length < 0 || expanded > FormatLimits.WorkbookExpandedBytesMax) throw Bomb();
@@ -281,6 +281,9 @@ internal static class WorkbookArchive
             throw new SourceFormatException("format.workbook", "The file is not a readable workbook, or is damaged.");
         }
     }
+
+    /// <summary>Members that the reader opens by these names, whatever the workbook calls them, and holds in memory whole.</summary>
+    private static readonly string[] Held = ["xl/sharedStrings.", "xl/styles.", "xl/workbook."];
 
     /// <summary>The members that the workbook names as worksheets and as nothing else: only those are read as a stream.</summary>
     private static HashSet<string> Worksheets(ZipArchive zip)
@@ -301,6 +304,12 @@ internal static class WorkbookArchive
         }
         found.ExceptWith(others);
         return found;
+    }
+
+    private static bool IsHeld(string name)
+    {
+        var path = name.Replace('\\', '/').TrimStart('/');
+        return Array.Exists(Held, h => path.StartsWith(h, StringComparison.OrdinalIgnoreCase));
     }
 
     /// <summary>Entries according to the end record, read by hand so that a directory of millions is never loaded.</summary>

@@ -128,6 +128,7 @@ public sealed class WorkbookSourceTests
     /// <summary>Shared strings are held whole; under whatever name, and also when called a worksheet besides.</summary>
     [Theory]
     [InlineData("xl/sharedStrings.xml", "")]
+    [InlineData("xl/sharedStrings.xml", "<Relationship Id='ss' Type='x/worksheet' Target='sharedStrings.xml'/>")]
     [InlineData("xl/other.xml", "<Relationship Id='ss' Type='x/sharedStrings' Target='other.xml'/>")]
     [InlineData("xl/worksheets/s3.xml", "<Relationship Id='ss' Type='x/sharedStrings' Target='/xl/worksheets/s3.xml'/><Relationship Id='s3' Type='x/worksheet' Target='worksheets/s3.xml'/>")]
     public async Task Refuses_shared_strings_that_would_fill_the_memory(string name, string relationships)
