@@ -85,6 +85,7 @@ public static partial class NodeHost
                 SegmentsDirectory = world.SegmentDirectory, TempDirectory = world.SpillDirectory,
                 ConcurrentQueries = options.QueriesRunningMax, QueryTimeout = TimeSpan.FromSeconds(options.QuerySecondsMax),
                 OpenAnswers = options.AnswersOpenMax, AnswersPerCaller = options.CallerAnswersMax,
+                FreeBytesMin = world.FreeBytesMin,
             },
             provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<TailTables>();
