@@ -13,17 +13,24 @@ internal static class Fetched
     /// <summary>What to call it in the answer: a file's name, or the address.</summary>
     public static string Name(string place) => Address(place) is null ? Path.GetFileName(place) : place;
 
-    public static async Task<(byte[]? Bytes, Verdict? Unread)> ReadAsync(string place, int bytesMax, CancellationToken cancel)
+    /// <summary>For all of an answer: HttpClient's own limit ends with the headers, and whoever answers a byte at a time would hold us for ever.</summary>
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+
+    public static async Task<(byte[]? Bytes, Verdict? Unread)> ReadAsync(string place, int bytesMax, CancellationToken cancel, TimeSpan? limit = null)
     {
         try
         {
             if (Address(place) is { } url)
-                return await FetchAsync(url, bytesMax, cancel);
+            {
+                using var whole = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+                whole.CancelAfter(limit ?? Limit);
+                return await FetchAsync(url, bytesMax, whole.Token);
+            }
             var file = new FileInfo(place);
             return file.Length > bytesMax ? (null, TooLong(bytesMax)) : (await File.ReadAllBytesAsync(place, cancel), null);
         }
-        catch (Exception unread) when (unread is IOException or UnauthorizedAccessException or HttpRequestException or ArgumentException or NotSupportedException
-            || (unread is TaskCanceledException && !cancel.IsCancellationRequested))
+        catch (Exception unread) when (unread is IOException or UnauthorizedAccessException or HttpRequestException or ArgumentException or NotSupportedException or InvalidDataException
+            || (unread is OperationCanceledException && !cancel.IsCancellationRequested))
         {
             return (null, Verdict.Unusable($"It cannot be read: {unread.Message}", $"无法读取：{unread.Message}"));
         }

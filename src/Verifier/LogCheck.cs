@@ -24,7 +24,7 @@ public static class LogCheck
                 return Verdict.Unusable($"{place} is neither a directory nor an http(s) URL.", $"{place} 既不是目录，也不是 http(s) 地址。");
             }
         }
-        catch (Exception unread) when (unread is IOException or HttpRequestException or UnauthorizedAccessException
+        catch (Exception unread) when (unread is IOException or HttpRequestException or UnauthorizedAccessException or InvalidDataException
             || (unread is TaskCanceledException && !cancel.IsCancellationRequested))
         {
             return Verdict.Unusable($"The log could not be read: {unread.Message}", $"无法读取存证日志：{unread.Message}");

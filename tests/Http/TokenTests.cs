@@ -259,7 +259,7 @@ public sealed class TokenTests
                 parties["p1"] = new Caller { Party = "p1", Roles = new HashSet<string> { Roles.Reader } };
                 return Task.FromResult("p1");
             });
-            b.Services.AddSingleton<PartyLookup>(id => parties.GetValueOrDefault(id));
+            b.Services.AddSingleton<PartyLookup>((id, _) => parties.GetValueOrDefault(id));
         });
         var token = await node.TokenAsync();
         using var client = node.NewClient();

@@ -51,6 +51,10 @@ internal static class QueryEndpoint
             {
                 await QueryWriter.WriteAsync(answer.Value.Reader, http.Response.Body, chosen, answer.Value.Access.ToString(), spreadsheet, cancel).ConfigureAwait(false);
             }
+            catch (AnswerSpoolException e)
+            {
+                await e.Problem.ToResult().ExecuteAsync(http).ConfigureAwait(false);
+            }
             catch (WorkbookCellException e)
             {
                 await Problem.Invalid("query.cell", e.Message, $"{e.Column} 列中有文本超过工作簿单元格所能容纳的长度，请改用其他格式。").ToResult().ExecuteAsync(http).ConfigureAwait(false);

@@ -32,6 +32,15 @@ public static class EndpointRules
         return builder;
     }
 
+    /// <summary>For every caller, and for a client that is suspended; the handler says what the latter may do.</summary>
+    public static T RequireCallerOrSuspendedClient<T>(this T builder) where T : IEndpointConventionBuilder
+    {
+        builder.WithMetadata(new CallerRoles([]));
+        builder.RequireAuthorization(policy => policy.RequireAuthenticatedUser().RequireAssertion(context =>
+            context.Resource is HttpContext http && http.RequestServices.GetRequiredService<CallerAccessor>() is var callers && (callers.Current ?? callers.Suspended) is not null));
+        return builder;
+    }
+
     /// <summary>The largest body this route takes, in bytes. Every route that changes something states one.</summary>
     public static T AcceptsBody<T>(this T builder, long bytesMax) where T : IEndpointConventionBuilder =>
         builder.WithMetadata(new BodyLimit(bytesMax));

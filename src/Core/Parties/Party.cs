@@ -53,6 +53,11 @@ public sealed class Party
     public int Renewals { get; set; }
 }
 
+/// <summary>One time that a party's way to sign in was made anew.</summary>
+/// <param name="Number">How many there were with it; a secret made for it is good only as long as there are no more.</param>
+/// <param name="Suspended">Whether the party acts no more because of it or of an earlier one.</param>
+public sealed record Renewal(int Number, bool Suspended);
+
 /// <summary>A role held by a party in a unit, from <see cref="Since"/> until before <see cref="Until"/>.</summary>
 public sealed class RoleHolding
 {

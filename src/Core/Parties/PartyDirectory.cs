@@ -85,6 +85,16 @@ public sealed class PartyDirectory
         };
     }
 
+    /// <summary>
+    /// The caller for a token or session. A client's token tells for which of its renewals the secret was made: one of another is worth nothing, however long it would still last,
+    /// and neither is one that tells none.
+    /// </summary>
+    public Caller? Resolve(string party, int? renewal) => Party(party) is { Kind: PartyKind.Client } client && client.Renewals != renewal ? null : Resolve(party);
+
+    /// <summary>A suspended client that shows its last secret, without any role or unit: to take a secret of its own, and for nothing else.</summary>
+    public Caller? Suspended(string party, int? renewal) =>
+        Party(party) is { Kind: PartyKind.Client, Suspended: true, Disabled: false } client && client.Renewals == renewal ? new Caller { Party = party, Units = [], Roles = new HashSet<string>() } : null;
+
     /// <summary>What of the directory's holdings the caller uses: a caller can narrow what its party holds, never widen it.</summary>
     public IReadOnlyList<RoleHolding> Holdings(Caller caller, DateTimeOffset now) =>
         [.. Holdings(caller.Party, now).Where(h => caller.Roles.Contains(h.Role) && caller.Units.Contains(h.Unit))];
@@ -111,7 +121,7 @@ public sealed class PartyDirectory
     }
 
     /// <summary>At the node's start: the client that sets everything up, and the first unit if it is missing. Not reachable from any API.</summary>
-    public Task EnsureBootstrapAsync(string client, Unit unit, CancellationToken cancel = default) => ChangeAsync("node", "bootstrap", db =>
+    public Task EnsureBootstrapAsync(string client, Unit unit, CancellationToken cancel = default) => ChangeAsync<string>("node", "bootstrap", db =>
     {
         if (db.Set<Unit>().Find(unit.Id) is null)
             db.Add(unit);
@@ -125,17 +135,17 @@ public sealed class PartyDirectory
             if (!held.Contains(role))
                 db.Add(Holding(client, role, unit.Id, _time.GetUtcNow(), null));
         }
-        return (Result<string>)client;
+        return client;
     }, cancel);
 
     /// <summary>At the node's first start: the person who creates everyone else, a system administrator of the first unit. Not reachable from any API.</summary>
-    public Task EnsureFirstAdministratorAsync(string id, string displayName, Unit unit, CancellationToken cancel = default) => ChangeAsync("node", "first administrator", db =>
+    public Task EnsureFirstAdministratorAsync(string id, string displayName, Unit unit, CancellationToken cancel = default) => ChangeAsync<string>("node", "first administrator", db =>
     {
         if (db.Set<Unit>().Find(unit.Id) is null)
             db.Add(unit);
         db.Add(new Party { Id = id, Kind = PartyKind.Person, DisplayName = displayName });
         db.Add(Holding(id, Roles.SystemAdministrator, unit.Id, _time.GetUtcNow(), null));
-        return (Result<string>)id;
+        return id;
     }, cancel);
 
     /// <summary>System administrators create units below their own.</summary>
@@ -149,7 +159,7 @@ public sealed class PartyDirectory
         unit.Place = place.ToString();
         if (!Governs(caller, Roles.SystemAdministrator, unit.Parent))
             return Refused(Problem.Denied("parties.denied", "Only a system administrator of a unit above may create a unit."));
-        return ChangeAsync(caller.Party, "create unit", db =>
+        return ChangeAsync<string>(caller.Party, "create unit", db =>
         {
             if (db.Set<Unit>().Find(unit.Id) is not null)
                 return Problem.Conflict("parties.exists", "There is a unit with this id.");
@@ -172,7 +182,7 @@ public sealed class PartyDirectory
             return Refused(Problem.Invalid("parties.invalid", "A party needs an id, a kind and a name."));
         if (!IsBootstrap(caller.Party) && !Holdings(caller, _time.GetUtcNow()).Any(h => h.Role == Roles.SystemAdministrator))
             return Refused(Problem.Denied("parties.denied", "Only a system administrator may register a party."));
-        return ChangeAsync(caller.Party, "create party", db =>
+        return ChangeAsync<string>(caller.Party, "create party", db =>
         {
             if (db.Set<Party>().Find(id) is not null)
                 return Problem.Conflict("parties.exists", "There is a party with this id.");
@@ -188,7 +198,7 @@ public sealed class PartyDirectory
             return Refused(Problem.Denied("parties.denied", "Only a system administrator may disable or enable a party."));
         if (party == caller.Party)
             return Refused(Problem.Denied("parties.self", "Nobody may disable himself."));
-        return ChangeAsync(caller.Party, disabled ? "disable party" : "enable party", db =>
+        return ChangeAsync<string>(caller.Party, disabled ? "disable party" : "enable party", db =>
         {
             if (db.Set<Party>().Find(party) is not { } who)
                 return Problem.NotFound("parties.unknown", "The party is unknown.");
@@ -202,26 +212,38 @@ public sealed class PartyDirectory
     /// the new secret exists. A party may renew its own; otherwise it is for system administrators. The bootstrap client, which confirms as well, suspends nobody.
     /// </summary>
     /// <param name="opens">Whether the new secret alone signs in; false where a second factor stands.</param>
-    public Task<Result<string>> RenewAsync(Caller caller, string party, string what, bool opens = true, CancellationToken cancel = default)
+    /// <param name="renewal">The renewal that the caller saw; when it is no longer the last, nothing is renewed.</param>
+    public Task<Result<Renewal>> RenewAsync(Caller caller, string party, string what, bool opens = true, int? renewal = null, CancellationToken cancel = default)
     {
         var own = caller.Party == party;
         if (!own && !IsBootstrap(caller.Party) && !Holdings(caller, _time.GetUtcNow()).Any(h => h.Role == Roles.SystemAdministrator))
-            return Refused(Problem.Denied("parties.denied", "Only a system administrator may renew how a party signs in."));
+            return Task.FromResult<Result<Renewal>>(Problem.Denied("parties.denied", "Only a system administrator may renew how a party signs in."));
         var suspends = opens && !own && !IsBootstrap(caller.Party);
-        return RenewAsync(caller.Party, party, what, who => who.Suspended || suspends, cancel);
+        return RenewAsync(caller.Party, party, what, who => who.Suspended || suspends, renewal, cancel);
     }
 
     /// <summary>On a stopped node: whoever holds its files renews a party's way to sign in, and ends a suspension that nobody is left to end. Not reachable from any API.</summary>
-    public Task<Result<string>> RenewStoppedAsync(string party, string what, CancellationToken cancel = default) => RenewAsync(Operator, party, what, _ => false, cancel);
+    public Task<Result<Renewal>> RenewStoppedAsync(string party, string what, CancellationToken cancel = default) => RenewAsync(Operator, party, what, _ => false, null, cancel);
 
-    private Task<Result<string>> RenewAsync(string author, string party, string what, Func<Party, bool> suspended, CancellationToken cancel) => ChangeAsync(author, what, db =>
+    private Task<Result<Renewal>> RenewAsync(string author, string party, string what, Func<Party, bool> suspended, int? renewal, CancellationToken cancel) => ChangeAsync<Renewal>(author, what, db =>
     {
         if (db.Set<Party>().Find(party) is not { } who)
             return Problem.NotFound("parties.unknown", "The party is unknown.");
+        if (renewal is not null && who.Renewals != renewal)
+            return Renewed;
         who.Renewals++;
         who.Suspended = suspended(who);
-        return who.Id;
+        return new Renewal(who.Renewals, who.Suspended);
     }, cancel);
+
+    /// <summary>
+    /// Whether the secret that was made for a renewal may be handed out: no other renewal came after it, and nobody has confirmed the party meanwhile, which would be on the word of
+    /// an owner who has not seen this secret.
+    /// </summary>
+    public bool Stands(string party, Renewal renewal) => Party(party) is { } who && who.Renewals == renewal.Number && who.Suspended == renewal.Suspended;
+
+    /// <summary>How a party signs in was made anew while somebody relied on how it was.</summary>
+    public static readonly Problem Renewed = Problem.Conflict("parties.renewed", "How the party signs in was made anew meanwhile, so nothing was done. Ask its owner how it stands, and try again.");
 
     /// <summary>Why the caller may not end the party's suspension, or null. For a security administrator of every unit in which the party holds a role, or of one above.</summary>
     public Problem? MayConfirm(Caller caller, string party)
@@ -235,14 +257,20 @@ public sealed class PartyDirectory
     }
 
     /// <summary>Ends a suspension, once the owner told the security administrator that he signs in again and nobody else can.</summary>
-    public Task<Result<string>> ConfirmAsync(Caller caller, string party, CancellationToken cancel = default)
+    /// <param name="caller">A security administrator.</param>
+    /// <param name="party">Whom he confirms.</param>
+    /// <param name="renewal">The party's last renewal, read before what older secrets opened was ended: one that came later left a secret that this would make good.</param>
+    /// <param name="cancel">Before it is kept.</param>
+    public Task<Result<string>> ConfirmAsync(Caller caller, string party, int renewal, CancellationToken cancel = default)
     {
         if (MayConfirm(caller, party) is { } denied)
             return Refused(denied);
-        return ChangeAsync(caller.Party, "confirm party", db =>
+        return ChangeAsync<string>(caller.Party, "confirm party", db =>
         {
             if (db.Set<Party>().Find(party) is not { } who)
                 return Problem.NotFound("parties.unknown", "The party is unknown.");
+            if (who.Renewals != renewal)
+                return Renewed;
             who.Suspended = false;
             return who.Id;
         }, cancel);
@@ -262,7 +290,7 @@ public sealed class PartyDirectory
             return Refused(Problem.Denied("parties.denied", "Only a security administrator of this unit or one above may give a role."));
         if (party == caller.Party && !IsBootstrap(party))
             return Refused(Problem.Denied("parties.self", "Nobody may give a role to himself."));
-        return ChangeAsync(caller.Party, appoints ? "appoint the first security administrator" : "give role", db =>
+        return ChangeAsync<string>(caller.Party, appoints ? "appoint the first security administrator" : "give role", db =>
         {
             // Decided on what the transaction sees, not on the snapshot: two gifts in one group commit must see each other.
             if (db.Set<Party>().Find(party) is not { } who || db.Set<Unit>().Find(unit) is null)
@@ -286,7 +314,7 @@ public sealed class PartyDirectory
         if (!Governs(caller, Roles.SecurityAdministrator, unit))
             return Refused(Problem.Denied("parties.denied", "Only a security administrator of this unit or one above may end a role."));
         var now = _time.GetUtcNow();
-        return ChangeAsync(caller.Party, "end role", db =>
+        return ChangeAsync<string>(caller.Party, "end role", db =>
         {
             var held = db.Set<RoleHolding>().Where(h => h.Party == party && h.Role == role && h.Unit == unit && (h.Until == null || h.Until > now)).ToList();
             if (held.Count == 0)
@@ -304,7 +332,7 @@ public sealed class PartyDirectory
     private static RoleHolding Holding(string party, string role, string unit, DateTimeOffset since, DateTimeOffset? until) =>
         new() { Id = Guid.CreateVersion7(since).ToString("N"), Party = party, Role = role, Unit = unit, Since = since, Until = until };
 
-    private Task<Result<string>> ChangeAsync(string author, string reason, Func<NodeDb, Result<string>> change, CancellationToken cancel) =>
+    private Task<Result<T>> ChangeAsync<T>(string author, string reason, Func<NodeDb, Result<T>> change, CancellationToken cancel) =>
         _writer.ChangeAsync((db, scope) =>
         {
             db.Audit = new AuditContext(author, _time.GetUtcNow(), reason);

@@ -37,6 +37,18 @@ public sealed record DuckEngineOptions
     [Range(1, 100_000)]
     public int AnswersPerCaller { get; init; } = 32;
 
+    /// <summary>The most that one workbook or Parquet answer takes on disk while it is made.</summary>
+    [Range(1, 1_000_000)]
+    public int AnswerMegabytes { get; init; } = 1_024;
+
+    /// <summary>The most that all of them take together; those without an account have at most half of it.</summary>
+    [Range(2, 10_000_000)]
+    public int AnswersMegabytes { get; init; } = 4_096;
+
+    /// <summary>Bytes of disk that they leave free; 0: no such reserve.</summary>
+    [Range(0, long.MaxValue)]
+    public long FreeBytesMin { get; init; }
+
     /// <summary>Longest wait for admission before <c>query.busy</c>.</summary>
     public TimeSpan AdmissionWait { get; init; } = TimeSpan.FromSeconds(5);
 
@@ -64,6 +76,7 @@ public sealed class DuckEngine : IDisposable
         Validator.ValidateObject(options, new ValidationContext(options), validateAllProperties: true);
         (_options, _time) = (options, time);
         _places = new(options, time);
+        Room = new(options);
         Directory.CreateDirectory(options.SegmentsDirectory);
         Directory.CreateDirectory(options.TempDirectory);
         _root = new DuckDBConnection("DataSource=:memory:");
@@ -179,6 +192,8 @@ public sealed class DuckEngine : IDisposable
     }
 
     internal AnswerPlaces Places => _places;
+
+    internal SpoolRoom Room { get; }
 
     internal string TempDirectory => _options.TempDirectory;
 

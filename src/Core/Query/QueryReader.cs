@@ -44,7 +44,8 @@ public sealed class QueryReader : IDisposable
 
     public CompiledQuery Query { get; }
 
-    internal string TempDirectory => _engine.TempDirectory;
+    /// <summary>A file to make the answer in.</summary>
+    internal AnswerSpool OpenSpool() => new(_engine.TempDirectory, _engine.Room, _place is { Anonymous: true });
 
     /// <summary>Rows handed out so far, the one that only tells of a next page included.</summary>
     public long RowsRead { get; private set; }

@@ -40,6 +40,7 @@ public static class QueryWriter
     /// <param name="format">For JSON, the query must have been compiled as JSON.</param>
     /// <param name="access">Id of the Access this reading left, repeated in JSON.</param>
     /// <param name="forSpreadsheet">CSV only: a byte order mark, and texts that a spreadsheet would take for formulas made harmless.</param>
+    /// <exception cref="AnswerSpoolException">For xlsx and Parquet, before anything is written: there is no room to make the file.</exception>
     /// <exception cref="WorkbookCellException">For xlsx, before anything is written: a text is too long for a cell.</exception>
     /// <param name="cancel">Stops the writing; the query stops by the token it was started with.</param>
     public static Task<QueryWritten> WriteAsync(QueryReader reader, Stream output, QueryFormat format, string access, bool forSpreadsheet, CancellationToken cancel) => format switch
@@ -229,9 +230,8 @@ public static class QueryWriter
     private static async Task<QueryWritten> ParquetAsync(QueryReader reader, Stream output, CancellationToken cancel)
     {
         var schema = Visible(reader);
-        var path = Path.Combine(reader.TempDirectory, $"answer-{Path.GetRandomFileName()}");
         long rows = 0;
-        var file = new FileStream(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, FlushBytes, FileOptions.DeleteOnClose);
+        var file = reader.OpenSpool();
         await using (file.ConfigureAwait(false))
         {
             using (var properties = new ParquetSharp.WriterPropertiesBuilder().Compression(ParquetSharp.Compression.Zstd).Build())
@@ -245,11 +245,11 @@ public static class QueryWriter
                         writer.WriteBufferedRecordBatch(Visible(batch, schema));
                         rows += batch.Length;
                     }
+                    file.Check();
                 }
                 writer.Close();
             }
-            file.Position = 0;
-            await file.CopyToAsync(output, cancel).ConfigureAwait(false);
+            await file.SendAsync(output, cancel).ConfigureAwait(false);
         }
         return new(rows, null);
     }
@@ -257,9 +257,8 @@ public static class QueryWriter
     /// <summary>By way of a file of our own, too: a zip is written synchronously, and what no cell holds must be known before the answer begins.</summary>
     private static async Task<QueryWritten> XlsxAsync(QueryReader reader, Stream output, CancellationToken cancel)
     {
-        var path = Path.Combine(reader.TempDirectory, $"answer-{Path.GetRandomFileName()}");
         long rows = 0;
-        var file = new FileStream(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, FlushBytes, FileOptions.DeleteOnClose);
+        var file = reader.OpenSpool();
         await using (file.ConfigureAwait(false))
         {
             using (var writer = new XlsxWriter(file, [.. reader.Query.Columns.Select(c => c.Name)]))
@@ -273,12 +272,12 @@ public static class QueryWriter
                             writer.Row(cells, row);
                         rows += batch.Length;
                     }
+                    file.Check();
                     cancel.ThrowIfCancellationRequested();
                 }
                 writer.Finish();
             }
-            file.Position = 0;
-            await file.CopyToAsync(output, cancel).ConfigureAwait(false);
+            await file.SendAsync(output, cancel).ConfigureAwait(false);
         }
         return new(rows, null);
     }

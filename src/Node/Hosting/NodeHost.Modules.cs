@@ -41,6 +41,7 @@ public static partial class NodeHost
             provider.GetRequiredService<PolicyEpoch>(), provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<PartyProvision>(provider => (party, cancel) => ProvisionAsync(provider.GetRequiredService<PartyDirectory>(), party, cancel));
         services.AddSingleton<PartyLookup>(provider => provider.GetRequiredService<PartyDirectory>().Resolve);
+        services.AddSingleton<SuspendedLookup>(provider => provider.GetRequiredService<PartyDirectory>().Suspended);
         services.AddSingleton(provider => new TerritoryStore(
             world, provider.GetRequiredService<NodeWriter>(), provider.GetRequiredService<PolicyEpoch>(), provider.GetRequiredService<TimeProvider>(), TimeZoneInfo.FindSystemTimeZoneById(options.TimeZone)));
         services.AddSingleton<Catalog>();
@@ -84,6 +85,7 @@ public static partial class NodeHost
                 SegmentsDirectory = world.SegmentDirectory, TempDirectory = world.SpillDirectory,
                 ConcurrentQueries = options.QueriesRunningMax, QueryTimeout = TimeSpan.FromSeconds(options.QuerySecondsMax),
                 OpenAnswers = options.AnswersOpenMax, AnswersPerCaller = options.CallerAnswersMax,
+                FreeBytesMin = world.FreeBytesMin,
             },
             provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<TailTables>();

@@ -2,8 +2,10 @@ using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Parties;
 using Gongzhi.Node.Hosting;
+using Gongzhi.Node.Tokens;
 using Microsoft.AspNetCore.Identity;
 using Microsoft.EntityFrameworkCore;
+using OpenIddict.Abstractions;
 
 namespace Gongzhi.Node.Identity;
 
@@ -21,9 +23,9 @@ internal static class AccountAdministration
         app.MapPost("/api/v1/accounts", CreateAsync).WithName("createAccount").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax)
             .Produces<Invitation>(201).ProducesProblem(409).ProducesProblem(422);
         app.MapPost("/api/v1/accounts/{name}/invitation", InviteAsync).WithName("inviteAccount").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax)
-            .Produces<Invitation>().ProducesProblem(404);
+            .Produces<Invitation>().ProducesProblem(404).ProducesProblem(409);
         app.MapPost("/api/v1/parties/{id}/confirm", ConfirmAsync).WithName("confirmParty").RequireCaller(Roles.SecurityAdministrator).AcceptsBody(BodyMax)
-            .Produces<ConfirmedParty>().ProducesProblem(403).ProducesProblem(404);
+            .Produces<ConfirmedParty>().ProducesProblem(403).ProducesProblem(404).ProducesProblem(409);
     }
 
     private static async Task<IResult> ListAsync(UserManager<Account> users, PartyDirectory parties, TimeProvider clock, CancellationToken cancel)
@@ -65,20 +67,38 @@ internal static class AccountAdministration
         if (await users.FindByNameAsync(name).ConfigureAwait(false) is not { } account)
             return Problem.NotFound("accounts.unknown", "There is no account of this name.").ToResult();
         var opens = !await users.GetTwoFactorEnabledAsync(account).ConfigureAwait(false);
-        if (await parties.RenewAsync(callers.Required, account.PartyId, "invite account", opens, cancel).ConfigureAwait(false) is { Ok: false } refused)
-            return refused.Problem.ToResult();
-        return Results.Ok(await InvitationAsync(http, users, account, options, clock, parties.Party(account.PartyId) is { Suspended: true }).ConfigureAwait(false));
+        var renewed = await parties.RenewAsync(callers.Required, account.PartyId, "invite account", opens, cancel: cancel).ConfigureAwait(false);
+        if (!renewed.Ok)
+            return renewed.Problem.ToResult();
+        // By the stamp that was read before the renewal: a confirmation that saw no renewal has changed it by then, or refuses.
+        var invitation = await InvitationAsync(http, users, account, options, clock, renewed.Value.Suspended).ConfigureAwait(false);
+        return parties.Stands(account.PartyId, renewed.Value) ? Results.Ok(invitation) : PartyDirectory.Renewed.ToResult();
     }
 
     /// <summary>Ends a suspension. A link that is still unused ends too: it must not be good for somebody else afterwards.</summary>
-    private static async Task<IResult> ConfirmAsync(string id, UserManager<Account> users, PartyDirectory parties, CallerAccessor callers, CancellationToken cancel)
+    private static async Task<IResult> ConfirmAsync(
+        string id, UserManager<Account> users, IOpenIddictApplicationManager clients, PartyDirectory parties, CallerAccessor callers, CancellationToken cancel)
     {
         if (parties.MayConfirm(callers.Required, id) is { } denied)
             return denied.ToResult();
-        // Before the party acts again.
-        foreach (var account in await users.Users.Where(a => a.PartyId == id).ToListAsync(cancel).ConfigureAwait(false))
-            await users.UpdateSecurityStampAsync(account).ConfigureAwait(false);
-        return (await parties.ConfirmAsync(callers.Required, id, cancel).ConfigureAwait(false)).ToResult(party => Results.Ok(new ConfirmedParty(party, Suspended: false)));
+        // Read first: whatever is renewed from here on is not what is confirmed.
+        var party = parties.Party(id)!;
+        if (await ClientAdministration.NotOwnAsync(clients, party, cancel).ConfigureAwait(false) is { } notOwn)
+            return notOwn.ToResult();
+        if (!await EndLinksAsync(users, id, cancel).ConfigureAwait(false))
+            return PartyDirectory.Renewed.ToResult();
+        return (await parties.ConfirmAsync(callers.Required, id, party.Renewals, cancel).ConfigureAwait(false)).ToResult(confirmed => Results.Ok(new ConfirmedParty(confirmed, Suspended: false)));
+    }
+
+    /// <summary>Before the party acts again. False when an account was changed at the same time, even by a failed sign-in: then its links may still be good.</summary>
+    internal static async Task<bool> EndLinksAsync(UserManager<Account> users, string party, CancellationToken cancel)
+    {
+        foreach (var account in await users.Users.Where(a => a.PartyId == party).ToListAsync(cancel).ConfigureAwait(false))
+        {
+            if (!(await users.UpdateSecurityStampAsync(account).ConfigureAwait(false)).Succeeded)
+                return false;
+        }
+        return true;
     }
 
     private static async Task<Invitation> InvitationAsync(HttpContext http, UserManager<Account> users, Account account, NodeOptions options, TimeProvider clock, bool suspended)

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Security.Claims;
 using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
+using Gongzhi.Core.Parties;
 using Gongzhi.Core.Storage;
 using Gongzhi.Node.Hosting;
 using Gongzhi.Node.Tokens;
@@ -21,7 +22,7 @@ internal static class IdentitySetup
     /// <summary>The scheme that picks token or session for each request.</summary>
     public const string AnyScheme = "gongzhi";
 
-    private const string EndsAt = "gz.ends";
+    private const string EndsAt = "gz.ends", OpenedSuspended = "gz.suspended";
 
     public static void AddNodeIdentity(this IServiceCollection services, NodeOptions options, World world)
     {
@@ -102,13 +103,17 @@ internal static class IdentitySetup
                 // The absolute end is set once; renewals keep the properties and so the end.
                 var now = context.HttpContext.RequestServices.GetRequiredService<TimeProvider>().GetUtcNow();
                 context.Properties.Items.TryAdd(EndsAt, now.AddHours(options.SessionHours).ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture));
+                if (PartyOf(context.HttpContext, context.Principal) is { Suspended: true })
+                    context.Properties.Items.TryAdd(OpenedSuspended, "1");
                 return Task.CompletedTask;
             };
             o.Events.OnValidatePrincipal = async context =>
             {
                 var now = context.HttpContext.RequestServices.GetRequiredService<TimeProvider>().GetUtcNow();
                 if (!context.Properties.Items.TryGetValue(EndsAt, out var text)
-                    || !long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var ends) || now.ToUnixTimeSeconds() >= ends)
+                    || !long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var ends) || now.ToUnixTimeSeconds() >= ends
+                    // Whoever used a link signs in again after the confirmation: the stamp that ends his session is looked at only once a minute.
+                    || (context.Properties.Items.ContainsKey(OpenedSuspended) && PartyOf(context.HttpContext, context.Principal) is { Suspended: false }))
                 {
                     context.RejectPrincipal();
                     await context.HttpContext.SignOutAsync(IdentityConstants.ApplicationScheme).ConfigureAwait(false);
@@ -131,6 +136,9 @@ internal static class IdentitySetup
             });
         }
     }
+
+    private static Party? PartyOf(HttpContext http, ClaimsPrincipal? principal) =>
+        principal?.FindFirst(PartyClaims.Party)?.Value is { } party ? http.RequestServices.GetRequiredService<PartyDirectory>().Party(party) : null;
 
     private static void Common(CookieAuthenticationOptions o)
     {

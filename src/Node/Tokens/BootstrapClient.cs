@@ -15,6 +15,12 @@ internal static class BootstrapClient
     /// <summary>Property of a client that names its party; with no party directory, its roles stand beside it.</summary>
     public const string PartyProperty = "party", RolesProperty = "roles";
 
+    /// <summary>
+    /// Properties that are kept in one write with the secret: the renewal of the party that it was made for (none: the first), and whether the client itself asked for it, so that
+    /// nobody else was shown it.
+    /// </summary>
+    public const string RenewalProperty = "renewal", OwnProperty = "own";
+
     public static async Task PrepareAsync(IServiceProvider services, NodeOptions options, CancellationToken cancel)
     {
         var clients = services.GetRequiredService<IOpenIddictApplicationManager>();

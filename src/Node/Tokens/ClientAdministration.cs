@@ -23,8 +23,8 @@ internal static partial class ClientAdministration
         app.MapGet("/api/v1/clients", ListAsync).WithName("listClients").RequireCaller([.. Separation.Three]).Produces<ClientList>();
         app.MapPost("/api/v1/clients", CreateAsync).WithName("createClient").RequireCaller(Roles.SystemAdministrator).AcceptsBody(BodyMax)
             .Produces<ClientSecret>(201).ProducesProblem(409).ProducesProblem(422);
-        app.MapPost("/api/v1/clients/{id}/secret", RenewAsync).WithName("renewClientSecret").RequireCaller().AcceptsBody(BodyMax)
-            .Produces<ClientSecret>().ProducesProblem(403).ProducesProblem(404);
+        app.MapPost("/api/v1/clients/{id}/secret", RenewAsync).WithName("renewClientSecret").RequireCallerOrSuspendedClient().AcceptsBody(BodyMax)
+            .Produces<ClientSecret>().ProducesProblem(403).ProducesProblem(404).ProducesProblem(409);
     }
 
     private static async Task<IResult> ListAsync(IOpenIddictApplicationManager clients, PartyDirectory parties, TimeProvider clock, CancellationToken cancel)
@@ -60,31 +60,89 @@ internal static partial class ClientAdministration
         // A party without a client is what a request that broke off half way left. It is taken over, and suspended like one whose secret is renewed: it may hold roles by now.
         if (!party.Ok && !(party.Problem.Code == "parties.exists" && parties.Party(id) is { Kind: PartyKind.Client, Bootstrap: false, Disabled: false }))
             return party.Problem.ToResult();
-        if (!party.Ok && await parties.RenewAsync(callers.Required, id, "create client", cancel: cancel).ConfigureAwait(false) is { Ok: false } refused)
-            return refused.Problem.ToResult();
+        var renewal = new Renewal(0, Suspended: false);
+        if (!party.Ok)
+        {
+            var renewed = await parties.RenewAsync(callers.Required, id, "create client", cancel: cancel).ConfigureAwait(false);
+            if (!renewed.Ok)
+                return renewed.Problem.ToResult();
+            renewal = renewed.Value;
+        }
         var secret = body.Public ? null : NewSecret();
-        await clients.CreateAsync(ClientRegistration.Describe(body.Id, name, secret, redirectUris), cancel).ConfigureAwait(false);
-        return Results.Created($"/api/v1/clients/{body.Id}", new ClientSecret(body.Id, id, secret, parties.Party(id) is { Suspended: true }));
+        await clients.CreateAsync(ClientRegistration.Describe(body.Id, name, secret, redirectUris, renewal.Number), cancel).ConfigureAwait(false);
+        return parties.Stands(id, renewal)
+            ? Results.Created($"/api/v1/clients/{body.Id}", new ClientSecret(body.Id, id, secret, renewal.Suspended)) : PartyDirectory.Renewed.ToResult();
     }
 
     /// <summary>
-    /// A new secret in place of the old one, which ends at once. By the client itself: nobody else knows it then. By a system administrator, who sees it: the party is suspended first,
-    /// its tokens with it, until a security administrator confirms it.
+    /// A new secret in place of the old one, which ends at once, with the tokens that were given for it. By the client itself, suspended or not: nobody else knows it then. By a system
+    /// administrator, who sees it: the party is suspended first, until the client has taken one of its own and a security administrator confirms it.
     /// </summary>
-    private static async Task<IResult> RenewAsync(string id, IOpenIddictApplicationManager clients, PartyDirectory parties, CallerAccessor callers, CancellationToken cancel)
+    private static async Task<IResult> RenewAsync(string id, HttpContext http, IOpenIddictApplicationManager clients, PartyDirectory parties, CallerAccessor callers, CancellationToken cancel)
     {
-        var caller = callers.Required;
-        if (!caller.Has(Roles.SystemAdministrator) && caller.Party != "client:" + id)
+        // Suspended it is no caller: here it may do one thing, for itself.
+        var caller = callers.Current ?? callers.Suspended;
+        if (caller is null || (!caller.Has(Roles.SystemAdministrator) && caller.Party != ClientRegistration.PartyOf(id)))
             return HostProblems.Denied.ToResult();
         if (await clients.FindByClientIdAsync(id, cancel).ConfigureAwait(false) is not { } client
             || await PartyOfAsync(clients, client, cancel).ConfigureAwait(false) is not { } party || parties.IsBootstrap(party))
             return Problem.NotFound("clients.unknown", "There is no client of this id whose secret could be renewed.").ToResult();
-        if (await parties.RenewAsync(caller, party, "renew client secret", cancel: cancel).ConfigureAwait(false) is { Ok: false } refused)
-            return refused.Problem.ToResult();
+        // A token of a secret that somebody renewed in this very moment takes no other.
+        var own = caller.Party == party;
+        var renewed = await parties.RenewAsync(caller, party, "renew client secret", renewal: own ? CallerAccessor.RenewalOf(http.User) : null, cancel: cancel).ConfigureAwait(false);
+        if (!renewed.Ok)
+            return renewed.Problem.ToResult();
+        var renewal = renewed.Value;
         var secret = NewSecret();
-        await clients.UpdateAsync(client, secret, cancel).ConfigureAwait(false);
-        return Results.Ok(new ClientSecret(id, party, secret, parties.Party(party) is { Suspended: true }));
+        if (!await ReplaceAsync(clients, client, secret, renewal.Number, own, cancel).ConfigureAwait(false))
+            return PartyDirectory.Renewed.ToResult();
+        // Its own may be confirmed as soon as it is kept, before it is shown.
+        return parties.Stands(party, renewal) || (own && parties.Party(party)?.Renewals == renewal.Number)
+            ? Results.Ok(new ClientSecret(id, party, secret, parties.Party(party) is { Suspended: true })) : PartyDirectory.Renewed.ToResult();
     }
+
+    /// <summary>Keeps a secret with the renewal it was made for; false when another one was kept since the client was read.</summary>
+    internal static async Task<bool> ReplaceAsync(IOpenIddictApplicationManager clients, object client, string secret, int renewal, bool own, CancellationToken cancel)
+    {
+        var descriptor = new OpenIddictApplicationDescriptor();
+        await clients.PopulateAsync(descriptor, client, cancel).ConfigureAwait(false);
+        descriptor.ClientSecret = secret;
+        descriptor.Properties[BootstrapClient.RenewalProperty] = JsonSerializer.SerializeToElement(renewal);
+        descriptor.Properties[BootstrapClient.OwnProperty] = JsonSerializer.SerializeToElement(own);
+        try
+        {
+            await clients.UpdateAsync(client, descriptor, cancel).ConfigureAwait(false);
+            return true;
+        }
+        catch (OpenIddictExceptions.ConcurrencyException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>The renewal a client's secret was made for. A secret that says none was made before there were renewals.</summary>
+    internal static int RenewalOf(IReadOnlyDictionary<string, JsonElement> properties) =>
+        properties.TryGetValue(BootstrapClient.RenewalProperty, out var renewal) && renewal.ValueKind == JsonValueKind.Number ? renewal.GetInt32() : 0;
+
+    /// <summary>
+    /// Why a suspended party may not be confirmed yet, or null: of a client with a secret, somebody besides its owner may know it, and could take its place once it acts. A client that
+    /// is not there yet (its making broke off) would get such a secret later.
+    /// </summary>
+    internal static async Task<Problem?> NotOwnAsync(IOpenIddictApplicationManager clients, Party party, CancellationToken cancel)
+    {
+        if (party is not { Kind: PartyKind.Client, Suspended: true })
+            return null;
+        if (!party.Id.StartsWith(ClientRegistration.PartyOf(""), StringComparison.Ordinal)
+            || await clients.FindByClientIdAsync(party.Id[ClientRegistration.PartyOf("").Length..], cancel).ConfigureAwait(false) is not { } client)
+            return SecretNotOwn;
+        if (await clients.HasClientTypeAsync(client, ClientTypes.Public, cancel).ConfigureAwait(false))
+            return null;
+        var properties = await clients.GetPropertiesAsync(client, cancel).ConfigureAwait(false);
+        return properties.TryGetValue(BootstrapClient.OwnProperty, out var own) && own.ValueKind == JsonValueKind.True && RenewalOf(properties) == party.Renewals ? null : SecretNotOwn;
+    }
+
+    private static readonly Problem SecretNotOwn = Problem.Conflict("clients.secretNotOwn",
+        "The client has taken no secret of its own since an administrator made it one. Its owner takes one first, with the secret he was given; that is possible while the client is suspended.");
 
     private static async Task<string?> PartyOfAsync(IOpenIddictApplicationManager clients, object client, CancellationToken cancel) =>
         (await clients.GetPropertiesAsync(client, cancel).ConfigureAwait(false)).TryGetValue(BootstrapClient.PartyProperty, out var party) ? party.GetString() : null;

@@ -39,7 +39,8 @@ internal static class ClientRegistration
     /// <param name="displayName">To show.</param>
     /// <param name="secret">Null for a public client.</param>
     /// <param name="redirectUris">Already checked by <see cref="Fault"/>.</param>
-    public static OpenIddictApplicationDescriptor Describe(string id, string displayName, string? secret, IReadOnlyList<string> redirectUris)
+    /// <param name="renewal">The renewal of its party that the secret is made for.</param>
+    public static OpenIddictApplicationDescriptor Describe(string id, string displayName, string? secret, IReadOnlyList<string> redirectUris, int renewal)
     {
         var descriptor = new OpenIddictApplicationDescriptor
         {
@@ -55,6 +56,7 @@ internal static class ClientRegistration
         {
             descriptor.Permissions.Add(Permissions.GrantTypes.ClientCredentials);
             descriptor.Properties[BootstrapClient.PartyProperty] = JsonSerializer.SerializeToElement(PartyOf(id));
+            descriptor.Properties[BootstrapClient.RenewalProperty] = JsonSerializer.SerializeToElement(renewal);
         }
         if (redirectUris.Count > 0)
         {

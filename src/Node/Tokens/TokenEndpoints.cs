@@ -45,7 +45,7 @@ internal static class TokenEndpoints
             return Issue(await ForClientAsync(clients, client, request, world, http.RequestAborted).ConfigureAwait(false));
         }
 
-        if (parties.Party(ClientRegistration.PartyOf(request.ClientId!)) is { Disabled: true })
+        if (Closed(parties, request))
             return Refuse("This client may no longer be used.");
         // A code, a device code or a refresh token: OpenIddict checked it; the account may have changed since.
         var ticket = await http.AuthenticateAsync(Server).ConfigureAwait(false);
@@ -55,6 +55,8 @@ internal static class TokenEndpoints
             || await users.IsLockedOutAsync(account).ConfigureAwait(false)
             || ticket.Principal!.GetClaim(StampClaim) != await StampAsync(users, account).ConfigureAwait(false))
             return Refuse("The account may no longer sign in, or its credentials changed.");
+        if (Suspended(parties, account))
+            return Refuse(SuspendedText);
         var fresh = await ForAccountAsync(users, account, ticket.Principal!.GetScopes(), world).ConfigureAwait(false);
         fresh.SetAuthorizationId(ticket.Principal!.GetAuthorizationId());
         return Issue(fresh);
@@ -64,7 +66,7 @@ internal static class TokenEndpoints
         HttpContext http, IOpenIddictApplicationManager clients, UserManager<Account> users, PartyDirectory parties, World world)
     {
         var request = http.GetOpenIddictServerRequest() ?? throw new InvalidOperationException("Not an authorization request.");
-        if (parties.Party(ClientRegistration.PartyOf(request.ClientId!)) is { Disabled: true })
+        if (Closed(parties, request))
             return Results.Forbid(Error(Errors.UnauthorizedClient, "This client may no longer be used."), [Server]);
         var session = await http.AuthenticateAsync(IdentityConstants.ApplicationScheme).ConfigureAwait(false);
         var account = session.Succeeded ? await users.GetUserAsync(session.Principal).ConfigureAwait(false) : null;
@@ -83,8 +85,19 @@ internal static class TokenEndpoints
             ?? throw new InvalidOperationException("The client disappeared during the request.");
         if (await clients.GetConsentTypeAsync(client, http.RequestAborted).ConfigureAwait(false) != ConsentTypes.Implicit)
             return Results.Forbid(Error(Errors.ConsentRequired, HostProblems.ConsentNeeded.Detail), [Server]);
+        if (Suspended(parties, account))
+            return Results.Forbid(Error(Errors.AccessDenied, SuspendedText), [Server]);
         return Issue(await ForAccountAsync(users, account, request.GetScopes(), world).ConfigureAwait(false));
     }
+
+    /// <summary>Whether nobody signs in through a client: it is disabled, or somebody else may know its secret.</summary>
+    private static bool Closed(PartyDirectory parties, OpenIddictRequest request) =>
+        parties.Party(ClientRegistration.PartyOf(request.ClientId!)) is { Disabled: true } or { Suspended: true };
+
+    /// <summary>A token given now would still be good after the confirmation, to whoever has it now.</summary>
+    private static bool Suspended(PartyDirectory parties, Account account) => parties.Party(account.PartyId) is { Suspended: true };
+
+    private const string SuspendedText = "The account is suspended until a security administrator confirms it.";
 
     private static async Task<IResult> VerifyPageAsync(HttpContext http)
     {
@@ -102,7 +115,7 @@ internal static class TokenEndpoints
         return AccountPages.Device(http, code.Length is > 0 and <= 64 ? code : null, client, failed: code.Length > 0 && client is null);
     }
 
-    private static async Task<IResult> VerifyAsync(HttpContext http, IAntiforgery forms, UserManager<Account> users, World world)
+    private static async Task<IResult> VerifyAsync(HttpContext http, IAntiforgery forms, UserManager<Account> users, PartyDirectory parties, World world)
     {
         var session = await http.AuthenticateAsync(IdentityConstants.ApplicationScheme).ConfigureAwait(false);
         var account = session.Succeeded ? await users.GetUserAsync(session.Principal).ConfigureAwait(false) : null;
@@ -116,7 +129,7 @@ internal static class TokenEndpoints
             return AccountPages.Device(http, null, null, failed: true);
         var form = await http.Request.ReadFormAsync(http.RequestAborted).ConfigureAwait(false);
         var home = new AuthenticationProperties { RedirectUri = "/connect/verify/done" };
-        if (form["decision"] != "allow")
+        if (form["decision"] != "allow" || Suspended(parties, account))
             return Results.Forbid(home, [Server]);
         var principal = await ForAccountAsync(users, account, ticket.Principal.GetScopes(), world).ConfigureAwait(false);
         return Results.SignIn(principal, home, Server);
@@ -146,6 +159,8 @@ internal static class TokenEndpoints
         var party = properties.TryGetValue(BootstrapClient.PartyProperty, out var p) && p.ValueKind == JsonValueKind.String
             ? p.GetString()! : "client:" + request.ClientId;
         identity.SetClaim(PartyClaims.Party, party);
+        // Of the same row as the secret that was just checked, so never that of a later one.
+        identity.SetClaim(PartyClaims.Renewal, ClientAdministration.RenewalOf(properties).ToString(System.Globalization.CultureInfo.InvariantCulture));
         if (properties.TryGetValue(BootstrapClient.RolesProperty, out var roles) && roles.ValueKind == JsonValueKind.Array)
             identity.SetClaims(PartyClaims.Role, [.. roles.EnumerateArray().Select(r => r.GetString()!)]);
         identity.SetScopes(request.GetScopes());

@@ -70,7 +70,7 @@ internal static class TokenSetup
         services.AddHostedService<TokenPruning>();
         services.AddHttpContextAccessor();
         services.AddScoped(provider => new CallerAccessor(
-            provider.GetRequiredService<IHttpContextAccessor>(), provider.GetService<PartyLookup>()));
+            provider.GetRequiredService<IHttpContextAccessor>(), provider.GetService<PartyLookup>(), provider.GetService<SuspendedLookup>()));
     }
 
     /// <summary>A bearer token when one is sent, else the session cookie.</summary>

@@ -237,21 +237,41 @@ public sealed class EmptyNodeTests
         var token = await TokenAsync(own);
         Assert.Equal(HttpStatusCode.OK, await AskAsync(token));
 
-        // The system administrator takes one: neither it nor what was given before is good for anything, until another person says so.
+        // The system administrator takes one: neither it nor what was given before is good for anything, until the program has one of its own and another person says so.
         var taken = await PostAsync(system, "/api/v1/clients/desk/secret", new { }, HttpStatusCode.OK);
         Assert.True(taken.GetProperty("suspended").GetBoolean());
-        foreach (var held in new[] { token, await TokenAsync(taken) })
+        var seen = await TokenAsync(taken);
+        foreach (var held in new[] { token, seen })
         {
             Assert.Equal(HttpStatusCode.Forbidden, await AskAsync(held));
-            using var again = new HttpRequestMessage(HttpMethod.Post, "/api/v1/clients/desk/secret").WithToken(held);
-            Assert.Equal(HttpStatusCode.Forbidden, (await http.SendAsync(again)).StatusCode);
+            foreach (var path in new[] { "/api/v1/clients/other/secret", "/api/v1/parties/client:desk/confirm" })
+            {
+                using var other = new HttpRequestMessage(HttpMethod.Post, path).WithToken(held);
+                Assert.Equal(HttpStatusCode.Forbidden, (await http.SendAsync(other)).StatusCode);
+            }
         }
+        using (var late = await http.SendAsync(new HttpRequestMessage(HttpMethod.Post, "/api/v1/clients/desk/secret").WithToken(token)))
+            Assert.Equal(HttpStatusCode.Forbidden, late.StatusCode);
         foreach (var person in new[] { system, audit, steward })
             Assert.Equal(HttpStatusCode.Forbidden, (await person.PostAsync("/api/v1/parties/client:desk/confirm", null)).StatusCode);
         Assert.Contains((await security.GetFromJsonAsyncElement("/api/v1/clients")).GetProperty("clients").EnumerateArray(),
             c => c.GetProperty("id").GetString() == "desk" && c.GetProperty("suspended").GetBoolean() && !c.GetProperty("disabled").GetBoolean());
+        using (var early = await security.PostAsync("/api/v1/parties/client:desk/confirm", null))
+            await early.ProblemAsync(HttpStatusCode.Conflict, "clients.secretNotOwn");
+        var owned = await RenewAsync(seen);
+        Assert.True(owned.GetProperty("suspended").GetBoolean());
+        // What the administrator saw ends there, its tokens too: he cannot take the program's place before or after the confirmation.
+        var (status, body) = await http.FormAsync("/connect/token", ("grant_type", "client_credentials"), ("client_id", "desk"), ("client_secret", taken.GetProperty("secret").GetString()!));
+        Assert.True(status == HttpStatusCode.Unauthorized, body.ToString());
+        Assert.Equal(HttpStatusCode.Forbidden, await AskAsync(await TokenAsync(owned)));
         await PostAsync(security, "/api/v1/parties/client:desk/confirm", new { }, HttpStatusCode.OK);
-        Assert.Equal(HttpStatusCode.OK, await AskAsync(await TokenAsync(taken)));
+        foreach (var old in new[] { first, token, seen })
+        {
+            Assert.Equal(HttpStatusCode.Forbidden, await AskAsync(old));
+            using var again = await http.SendAsync(new HttpRequestMessage(HttpMethod.Post, "/api/v1/clients/desk/secret").WithToken(old));
+            Assert.Equal(HttpStatusCode.Forbidden, again.StatusCode);
+        }
+        Assert.Equal(HttpStatusCode.OK, await AskAsync(await TokenAsync(owned)));
         await RefusedRenewalAsync(steward);
 
         // A link for an account: its party waits for the security administrator, who by confirming ends what of the links is still unused.
@@ -263,13 +283,24 @@ public sealed class EmptyNodeTests
         using var chen = node.NewClient();
         using (await chen.SignInAsync("chen", TestNode.Password + "2"))
             Assert.Equal(HttpStatusCode.Forbidden, (await chen.GetAsync("/api/v1/accesses")).StatusCode);
+        // No code, and so no token, is given that would outlast the suspension.
+        await PostAsync(system, "/api/v1/clients", new { id = "portal", redirectUris = new[] { "http://127.0.0.1:9/back" }, @public = true }, HttpStatusCode.Created);
+        var authorize = "/connect/authorize?response_type=code&client_id=portal&redirect_uri=http%3A%2F%2F127.0.0.1%3A9%2Fback&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
+        using (var asked = await chen.GetAsync(authorize))
+            Assert.Contains("error=access_denied", asked.Headers.Location?.ToString() ?? await asked.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         var unused = await PostAsync(system, "/api/v1/accounts/chen/invitation", new { }, HttpStatusCode.OK);
         await PostAsync(security, $"/api/v1/parties/{stewardParty}/confirm", new { }, HttpStatusCode.OK);
         using (var late = await node.NewClient().SubmitAsync("/account/invitation", ("name", "chen"), ("token", Parts(unused).Token), ("password", TestNode.Password + "3")))
             await late.ProblemAsync(HttpStatusCode.NotFound, "account.setup-closed");
+        // The session that was opened by the link ends with the suspension, not a minute later.
+        Assert.Equal(HttpStatusCode.Unauthorized, (await chen.GetAsync("/api/v1/accesses")).StatusCode);
         using var back = node.NewClient();
         using (await back.SignInAsync("chen", TestNode.Password + "2"))
+        {
             Assert.Equal(HttpStatusCode.OK, (await back.GetAsync("/api/v1/accesses")).StatusCode);
+            using var given = await back.GetAsync(authorize);
+            Assert.Contains("code=", given.Headers.Location!.ToString(), StringComparison.Ordinal);
+        }
 
         // Behind a second factor a link opens nothing, so its owner goes on; the security administrator's own account is no way in either.
         using var enrolled = await security.SubmitAsync("/account/totp/enrol");
@@ -288,11 +319,11 @@ public sealed class EmptyNodeTests
 
         // Each act has its entry, and no secret or link is in any.
         var changes = (await audit.GetFromJsonAsyncElement("/api/v1/audit/changes?entity=Party&limit=1000")).GetProperty("changes").EnumerateArray().Select(c => c.GetProperty("content")).ToList();
-        Assert.Equal(2, changes.Count(c => c.GetProperty("reason").GetString() == "renew client secret"));
+        Assert.Equal(3, changes.Count(c => c.GetProperty("reason").GetString() == "renew client secret"));
         Assert.Equal(3, changes.Count(c => c.GetProperty("reason").GetString() == "invite account"));
         Assert.Equal(2, changes.Count(c => c.GetProperty("reason").GetString() == "confirm party" && c.GetProperty("author").GetString() == securityParty));
         var all = (await audit.GetFromJsonAsyncElement("/api/v1/audit/changes?limit=1000")).ToString();
-        foreach (var secret in new[] { made, own, taken }.Select(s => s.GetProperty("secret").GetString()!).Concat(new[] { link, unused }.Select(l => Parts(l).Token)))
+        foreach (var secret in new[] { made, own, taken, owned }.Select(s => s.GetProperty("secret").GetString()!).Concat(new[] { link, unused }.Select(l => Parts(l).Token)))
             Assert.DoesNotContain(secret, all, StringComparison.Ordinal);
         using (var verified = await audit.PostAsync("/api/v1/audit/verification", null))
             Assert.True(JsonDocument.Parse(await verified.Content.ReadAsStringAsync()).RootElement.GetProperty("sound").GetBoolean());
@@ -458,7 +489,7 @@ public sealed class EmptyNodeTests
     }
 
     /// <summary>The first administrator, by the link.</summary>
-    private static async Task<HttpClient> FirstAsync(TestNode node)
+    internal static async Task<HttpClient> FirstAsync(TestNode node)
     {
         var http = node.NewClient();
         using var made = await http.SubmitAsync("/account/setup", ("token", NodeHost.FirstAdministratorSecret(node.App, node.Options)!), ("name", "first"), ("password", TestNode.Password));
@@ -467,7 +498,7 @@ public sealed class EmptyNodeTests
     }
 
     /// <summary>An account made by the system administrator, whose owner follows the invitation and signs in.</summary>
-    private static async Task<(HttpClient Http, string Party)> PersonAsync(TestNode node, HttpClient system, string name)
+    internal static async Task<(HttpClient Http, string Party)> PersonAsync(TestNode node, HttpClient system, string name)
     {
         var invited = await PostAsync(system, "/api/v1/accounts", new { name, displayName = name }, HttpStatusCode.Created);
         var http = node.NewClient();
@@ -478,7 +509,7 @@ public sealed class EmptyNodeTests
         return (http, invited.GetProperty("party").GetString()!);
     }
 
-    private static (string Name, string Token) Parts(JsonElement invitation)
+    internal static (string Name, string Token) Parts(JsonElement invitation)
     {
         var query = Microsoft.AspNetCore.WebUtilities.QueryHelpers.ParseQuery(new Uri(invitation.GetProperty("link").GetString()!).Query);
         return (query["name"]!, query["token"]!);
@@ -487,7 +518,7 @@ public sealed class EmptyNodeTests
     private static async Task<string[]> MissingAsync(HttpClient http) =>
         [.. (await http.GetFromJsonAsyncElement("/api/v1/setup")).GetProperty("missing").EnumerateArray().Select(r => r.GetString()!)];
 
-    private static Task<JsonElement> GiveAsync(HttpClient http, string party, string role, string unit) => PostAsync(http, $"/api/v1/parties/{party}/roles", new { role, unit }, HttpStatusCode.OK);
+    internal static Task<JsonElement> GiveAsync(HttpClient http, string party, string role, string unit) => PostAsync(http, $"/api/v1/parties/{party}/roles", new { role, unit }, HttpStatusCode.OK);
 
     private static async Task RefusedAsync(HttpClient http, string party, string role, string code, HttpStatusCode status)
     {
@@ -498,7 +529,7 @@ public sealed class EmptyNodeTests
     private static Task<HttpResponseMessage> ContributeAsync(HttpClient http) =>
         http.PostAsync("/api/v1/datasets/trees/records?wait=proof", new StringContent("species,place\n槐,990101\n", Encoding.UTF8, "text/csv"));
 
-    private static async Task<JsonElement> PostAsync(HttpClient http, string path, object body, HttpStatusCode status)
+    internal static async Task<JsonElement> PostAsync(HttpClient http, string path, object body, HttpStatusCode status)
     {
         using var response = await http.PostAsJsonAsync(path, body);
         var text = await response.Content.ReadAsStringAsync();

@@ -81,7 +81,7 @@ public sealed class SeparationTests : IAsyncLifetime
             Assert.Equal("parties.denied", (await parties.RenewAsync(_world.As(party), "auditor", "renew", cancel: Stop)).Problem!.Code);
         // His own, and one behind a second factor: nobody else can act with it.
         await PolicyWorld.MustAsync(parties.RenewAsync(before, "auditor", "renew", cancel: Stop));
-        await PolicyWorld.MustAsync(parties.RenewAsync(_world.As("system"), "auditor", "renew", opens: false, Stop));
+        await PolicyWorld.MustAsync(parties.RenewAsync(_world.As("system"), "auditor", "renew", opens: false, cancel: Stop));
         Assert.NotNull(_world.Decide("auditor").Permit);
 
         await PolicyWorld.MustAsync(parties.RenewAsync(_world.As("system"), "auditor", "renew", cancel: Stop));
@@ -89,12 +89,16 @@ public sealed class SeparationTests : IAsyncLifetime
         Assert.Empty(parties.Holdings("auditor", _world.Clock.Now));
         Assert.Null(_world.Engine.Decide(before, _world.Datasets["cards"], "audit", _world.Clock.Now).Permit);
         // Nothing that leaves it out of account ends it: another renewal behind a second factor, or enabling.
-        await PolicyWorld.MustAsync(parties.RenewAsync(_world.As("system"), "auditor", "renew", opens: false, Stop));
+        await PolicyWorld.MustAsync(parties.RenewAsync(_world.As("system"), "auditor", "renew", opens: false, cancel: Stop));
         await PolicyWorld.MustAsync(parties.DisableAsync(_world.As("system"), "auditor", disabled: false, Stop));
         Assert.True(parties.Party("auditor")!.Suspended);
         foreach (var party in (string[])["system", "audit-admin", "steward"])
-            Assert.Equal("parties.denied", (await parties.ConfirmAsync(_world.As(party), "auditor", Stop)).Problem!.Code);
-        await PolicyWorld.MustAsync(parties.ConfirmAsync(_world.As("security"), "auditor", Stop));
+            Assert.Equal("parties.denied", (await parties.ConfirmAsync(_world.As(party), "auditor", 4, Stop)).Problem!.Code);
+        // A confirmation is of the renewal that the administrator saw, and a renewal of the one that its author saw.
+        Assert.Equal("parties.renewed", (await parties.ConfirmAsync(_world.As("security"), "auditor", 3, Stop)).Problem!.Code);
+        Assert.Equal("parties.renewed", (await parties.RenewAsync(before, "auditor", "renew", renewal: 3, cancel: Stop)).Problem!.Code);
+        Assert.Null(parties.Resolve("auditor"));
+        await PolicyWorld.MustAsync(parties.ConfirmAsync(_world.As("security"), "auditor", 4, Stop));
         Assert.NotNull(_world.Decide("auditor").Permit);
         Assert.Equal(4, parties.Party("auditor")!.Renewals);
     }
@@ -104,14 +108,14 @@ public sealed class SeparationTests : IAsyncLifetime
     {
         await _world.HireAsync("below", Roles.SecurityAdministrator, "audit");
         await PolicyWorld.MustAsync(_world.Parties.RenewAsync(_world.As("system"), "steward", "renew", cancel: Stop));
-        Assert.Equal("parties.denied", (await _world.Parties.ConfirmAsync(_world.As("below"), "steward", Stop)).Problem!.Code);
+        Assert.Equal("parties.denied", (await _world.Parties.ConfirmAsync(_world.As("below"), "steward", 1, Stop)).Problem!.Code);
         var before = _world.As("security");
         await PolicyWorld.MustAsync(_world.Parties.RenewAsync(_world.As("system"), "security", "renew", cancel: Stop));
         foreach (var caller in (Caller[])[before, _world.As("below")])
-            Assert.Equal("parties.denied", (await _world.Parties.ConfirmAsync(caller, "security", Stop)).Problem!.Code);
+            Assert.Equal("parties.denied", (await _world.Parties.ConfirmAsync(caller, "security", 1, Stop)).Problem!.Code);
         // The way back that is left: whoever holds the stopped node.
         await PolicyWorld.MustAsync(_world.Parties.RenewStoppedAsync("security", "reset account", Stop));
-        await PolicyWorld.MustAsync(_world.Parties.ConfirmAsync(_world.As("security"), "steward", Stop));
+        await PolicyWorld.MustAsync(_world.Parties.ConfirmAsync(_world.As("security"), "steward", 1, Stop));
         Assert.NotNull(_world.Parties.Resolve("steward"));
     }
 

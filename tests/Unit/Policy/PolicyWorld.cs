@@ -127,7 +127,7 @@ public sealed class PolicyWorld : IAsyncDisposable
         Directory.Delete(World.DataDirectory, recursive: true);
     }
 
-    public static async Task MustAsync(Task<Result<string>> doing)
+    public static async Task MustAsync<T>(Task<Result<T>> doing)
     {
         var result = await doing;
         Assert.True(result.Ok, result.Problem?.Detail);

@@ -47,10 +47,13 @@ internal sealed class QueryWorld : IDisposable
     public static readonly byte[] PseudonymKey = [.. Enumerable.Range(100, 32).Select(i => (byte)i)];
     private readonly string _root = Directory.CreateTempSubdirectory("gongzhi-query-").FullName;
 
-    public QueryWorld(IReadOnlyList<Person> people, int segments = 3, bool replaced = true)
+    public string TempDirectory => Path.Combine(_root, "tmp");
+
+    public QueryWorld(IReadOnlyList<Person> people, int segments = 3, bool replaced = true, Func<DuckEngineOptions, DuckEngineOptions>? limits = null)
     {
         var directory = Path.Combine(_root, "segments");
-        Engine = new DuckEngine(new() { SegmentsDirectory = directory, TempDirectory = Path.Combine(_root, "tmp"), MemoryMegabytes = 512, Threads = 2 }, TimeProvider.System);
+        var options = new DuckEngineOptions { SegmentsDirectory = directory, TempDirectory = TempDirectory, MemoryMegabytes = 512, Threads = 2 };
+        Engine = new DuckEngine(limits?.Invoke(options) ?? options, TimeProvider.System);
         Engine.Execute("CREATE TABLE everyone (_batch BLOB, _ordinal INTEGER, _time TIMESTAMP, _place VARCHAR, name VARCHAR, phone VARCHAR, place VARCHAR, "
             + "\"day\" DATE, \"at\" TIMESTAMP, amount DECIMAL(18,2), n BIGINT, x DOUBLE, ok BOOLEAN, \"mon\"\"th\" BIGINT)");
         using (var appender = Engine.OpenAppender("everyone"))

@@ -51,14 +51,19 @@ internal static partial class ClientVerbs
                 if (await clients.FindByClientIdAsync(name, cancel).ConfigureAwait(false) is not null)
                     throw new CliException(ExitCode.Refused, Say.In($"There is a client {name} already.", $"已有客户端 {name}。"));
                 var party = "client:" + name;
-                await services.GetRequiredService<NodeWriter>().ChangeAsync((db, _) =>
+                // A party that is there already, of a client whose making broke off or that has been deleted, is renewed: whoever holds the files answers for the secret, and nobody confirms it.
+                var renewal = await services.GetRequiredService<NodeWriter>().ChangeAsync((db, _) =>
                 {
-                    db.Audit = new AuditContext(Operator, services.GetRequiredService<TimeProvider>().GetUtcNow());
-                    if (db.Set<Party>().Find(party) is null)
+                    db.Audit = new AuditContext(Operator, services.GetRequiredService<TimeProvider>().GetUtcNow(), "create client");
+                    if (db.Set<Party>().Find(party) is not { } who)
+                    {
                         db.Add(new Party { Id = party, Kind = PartyKind.Client, DisplayName = name });
-                    return true;
+                        return 0;
+                    }
+                    who.Suspended = false;
+                    return ++who.Renewals;
                 }, cancel).ConfigureAwait(false);
-                await clients.CreateAsync(ClientRegistration.Describe(name, name, secret, redirectUris), cancel).ConfigureAwait(false);
+                await clients.CreateAsync(ClientRegistration.Describe(name, name, secret, redirectUris, renewal), cancel).ConfigureAwait(false);
             }, cancel).ConfigureAwait(false);
             Console.WriteLine(parsed.GetValue(call.Json) ? JsonSerializer.Serialize(new { id = name, secret, party = "client:" + name }) : secret is null ? name : $"{name}:{secret}");
             return ExitCode.Ok;
