@@ -34,6 +34,8 @@ internal sealed class P2World : IAsyncDisposable
     {
         Bench.Say(Text.Invariant($"P2: contributing {rows} rows in {parts} parts"));
         var node = await BenchNode.StartAsync(bench, "p2");
+        // The figure asks for many segments; left alone, the node would merge them meanwhile.
+        await node.Services.GetRequiredService<Compaction>().DisposeAsync();
         var world = new P2World(node, await node.DefinePaymentsAsync("payments"), new Duck()) { Rows = rows };
         world.Csv = Payments.Csv(bench, rows);
         var cut = new CsvParts(world.Csv, rows / parts);

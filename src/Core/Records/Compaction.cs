@@ -24,6 +24,7 @@ public sealed class Compaction : IAsyncDisposable
     public const long RowsMax = 4_194_304;
     public const long BytesMax = 1L << 30;
 
+    private int _disposed;
     private readonly Channel<long> _due = Channel.CreateUnbounded<long>(new UnboundedChannelOptions { SingleReader = true });
     private readonly ConcurrentDictionary<long, bool> _asked = new();
     private readonly CancellationTokenSource _stop = new();
@@ -61,8 +62,11 @@ public sealed class Compaction : IAsyncDisposable
         }
     }
 
+    /// <summary>Merges nothing more. More than once is harmless: who measures segments stops it before the node does.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
         _store.SegmentsListed -= Look;
         await _stop.CancelAsync().ConfigureAwait(false);
         await _loop.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
