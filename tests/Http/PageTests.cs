@@ -169,6 +169,33 @@ public sealed partial class PageTests
         Assert.Contains("\"records\":3", await program.GetStringAsync("/api/v1/datasets/bus"), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("../../../../escaped.csv")]
+    [InlineData("/tmp/escaped.csv")]
+    [InlineData("..\\..\\escaped.csv")]
+    [InlineData("escaped.xlsx")]
+    [InlineData("escaped<img src=x onerror=alert(1)>.csv")]
+    public async Task A_files_name_is_shown_and_never_a_path(string name)
+    {
+        await using var node = await TestNode.StartAsync();
+        await FillAsync(node);
+        using var client = await SignedInAsync(node, "li", "contributor");
+        using var content = Multipart(("__form", ClientExtensions.Hidden(await client.GetStringAsync("/upload"), "__form")), ("dataset", "bus"), ("mode", "all"));
+        using var file = new ByteArrayContent("line,delay\nL9,3\n"u8.ToArray());
+        file.Headers.ContentDisposition = new ContentDispositionHeaderValue("form-data") { Name = "file", FileName = $"\"{name.Replace("\\", "\\\\", StringComparison.Ordinal)}\"" };
+        content.Add(file);
+        using var sent = await client.PostAsync("/upload", content);
+        var html = await sent.Content.ReadAsStringAsync();
+        // Its bytes say what it is, whatever its name says.
+        Assert.True(sent.StatusCode == HttpStatusCode.OK, html);
+        AssertPlain("report", html, sent);
+        Assert.Contains("escaped", html, StringComparison.Ordinal);
+        Assert.DoesNotContain("<img", html, StringComparison.Ordinal);
+        Assert.Empty(Directory.EnumerateFiles(node.Options.Data, "*escaped*", SearchOption.AllDirectories));
+        Assert.False(File.Exists("/tmp/escaped.csv"));
+        Assert.Empty(Directory.EnumerateFiles(Path.GetDirectoryName(node.Options.Data)!, "escaped*"));
+    }
+
     [Fact]
     public async Task What_is_found_in_a_file_is_told_while_it_is_checked()
     {
