@@ -59,14 +59,10 @@ public static class Generalise
         _ => throw new ArgumentException("A date becomes its month or its year.", nameof(to)),
     };
 
-    /// <summary>Microseconds UTC of the first moment of the month or year, as calendars of the zone show it.</summary>
+    /// <summary>The first day of a moment's month or year, as calendars of the zone show it.</summary>
     /// <exception cref="ArgumentException">Neither month nor year.</exception>
-    public static long Moment(long microsecondsUtc, string to, TimeZoneInfo zone)
-    {
-        var local = TimeZoneInfo.ConvertTime(DateTimeOffset.UnixEpoch.AddTicks(checked(microsecondsUtc * TimeSpan.TicksPerMicrosecond)), zone);
-        var start = Date(DateOnly.FromDateTime(local.DateTime), to).ToDateTime(TimeOnly.MinValue);
-        return (new DateTimeOffset(start, zone.GetUtcOffset(start)).UtcTicks - DateTimeOffset.UnixEpoch.Ticks) / TimeSpan.TicksPerMicrosecond;
-    }
+    public static DateOnly Moment(long microsecondsUtc, string to, TimeZoneInfo zone) =>
+        Date(DateOnly.FromDateTime(TimeZoneInfo.ConvertTime(DateTimeOffset.UnixEpoch.AddTicks(checked(microsecondsUtc * TimeSpan.TicksPerMicrosecond)), zone).DateTime), to);
 
     /// <summary>A month (year * 12 + month − 1) becomes January of its year, still as a month.</summary>
     public static long YearMonth(long value) => value - (((value % 12) + 12) % 12);

@@ -100,6 +100,7 @@ public sealed class DuckEngine : IDisposable
                 "enable_external_access = false",
                 "lock_configuration = true",
             ];
+            TransformFunctions.Register(_root);
             foreach (var setting in settings)
                 Run(_root, "SET " + setting);
         }

@@ -32,16 +32,22 @@ internal static class Transforms
     /// <summary>Hex digits kept of a pseudonym: 128 bits.</summary>
     public const int PseudonymDigits = 32;
 
-    /// <summary>SQL of the unit over a date, moment or place; null when the unit does not fit the type.</summary>
+    /// <summary>
+    /// SQL of the unit over a date, moment or place, and its type; null when the unit does not fit the type. A moment's year, quarter, month and day are
+    /// those of the dataset's zone, and dates.
+    /// </summary>
     /// <param name="groups">Which codes of a level belong to another group than their digits say.</param>
-    public static string? Unit(string sql, FieldType type, string unit, Func<PlaceLevel, PlaceGroups> groups)
+    public static (string Sql, FieldType Type)? Unit(string sql, FieldType type, string unit, string zone, Func<PlaceLevel, PlaceGroups> groups)
     {
         if (unit is "year" or "quarter" or "month" or "day" && (type is FieldType.Date or FieldType.DateTime))
-            return type == FieldType.Date ? $"CAST(date_trunc('{unit}', {sql}) AS DATE)" : $"date_trunc('{unit}', {sql})";
+            return ($"CAST(date_trunc('{unit}', {(type == FieldType.Date ? sql : ZoneClock.Of(zone).Local(sql))}) AS DATE)", FieldType.Date);
         if (type == FieldType.DateTime && unit == "hour")
-            return $"date_trunc('hour', {sql})";
+        {
+            var clock = ZoneClock.Of(zone);
+            return ($"make_timestamp(epoch_us(date_trunc('hour', {clock.Local(sql)})) - {clock.Offset(sql)})", FieldType.DateTime);
+        }
         var level = Array.IndexOf(PlaceLevels, unit);
-        return type == FieldType.Place && level >= 0 ? Group(sql, PlaceDigits[level], groups(PlaceLevel.Province + level)) : null;
+        return type == FieldType.Place && level >= 0 ? (Group(sql, PlaceDigits[level], groups(PlaceLevel.Province + level)), type) : null;
     }
 
     /// <summary>
@@ -59,13 +65,13 @@ internal static class Transforms
     }
 
     /// <summary>SQL of the generalisation; null when the grant's argument does not fit, which refuses the query.</summary>
-    public static string? Generalise(string sql, Field field, string? argument, SqlParameters parameters)
+    public static string? Generalise(string sql, Field field, string? argument, string zone, SqlParameters parameters)
     {
         // By the digits alone, whatever became of the place: what a grant hides must not move with a reform.
         if (field.Type == FieldType.Place)
             return PlaceDigits.Where((d, i) => argument == d.ToString(CultureInfo.InvariantCulture) || argument == PlaceLevels[i]).FirstOrDefault() is var digits and > 0 ? $"left({sql}, {digits})" : null;
         if (field.Type is FieldType.Date or FieldType.DateTime)
-            return argument is null ? null : Unit(sql, field.Type, argument, static _ => PlaceGroups.None);
+            return argument is null ? null : Unit(sql, field.Type, argument, zone, static _ => PlaceGroups.None)?.Sql;
         if (field.Type == FieldType.YearMonth)
             return argument == "year" ? $"({sql} - {sql} % 12)" : null;
         if (argument is null || !decimal.TryParse(argument, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var step) || step <= 0)
@@ -94,30 +100,22 @@ internal static class Transforms
         var text = field.Storage == FieldStorage.Text ? sql : $"CAST({sql} AS VARCHAR)";
         return name switch
         {
-            "name" => $"CASE WHEN length({text}) < 2 THEN '***' ELSE left({text}, 1) || '**' END",
-            "phone" => Ends(text, 11, 3, "****", 4),
-            "identity-number" => Ends(text, 15, 6, "***********", 1),
-            "card" => Ends(text, 12, 0, "****", 4),
+            "name" => $"{TransformFunctions.MaskName}({text})",
+            "phone" => $"{TransformFunctions.MaskPhone}({text})",
+            "identity-number" => $"{TransformFunctions.MaskIdentityNumber}({text})",
+            "card" => $"{TransformFunctions.MaskCard}({text})",
             _ => $"CASE WHEN {sql} IS NOT NULL THEN '***' END",
         };
     }
 
-    /// <summary>Shows both ends of texts of at least <paramref name="least"/> characters, with a filler of one length between, so that the length is hidden too.</summary>
-    private static string Ends(string text, int least, int first, string filler, int last)
-    {
-        var start = first == 0 ? "" : $"left({text}, {first}) || ";
-        // right() says the same and takes half as long again.
-        return $"CASE WHEN length({text}) >= {least} THEN {start}'{filler}' || substring({text}, -{last}) WHEN {text} IS NOT NULL THEN '***' END";
-    }
-
     /// <summary>SQL of an order of rows that is the grant's own: as good as random, and the same at each reading. Its key is made from the grant's, so that it is no pseudonym of anything.</summary>
     public static string Tie(ReadOnlyMemory<byte> key, SqlParameters parameters) =>
-        $"sha256(CAST({parameters.Add(HMACSHA256.HashData(key.Span, "gongzhi/order"u8))} AS BLOB) || _batch || encode(CAST(_ordinal AS VARCHAR)))";
+        $"{TransformFunctions.Order}(CAST({parameters.Add(HMACSHA256.HashData(key.Span, "gongzhi/order"u8))} AS BLOB), _batch, _ordinal)";
 
     /// <summary>
     /// SQL of the keyed pseudonym as docs/guide/permissions.md defines it and <see cref="Privacy.Pseudonym"/> makes it: the key has one
     /// length and half of the digest is withheld, so that no pseudonym can be extended into another's.
     /// </summary>
     public static string Pseudonym(string sql, ReadOnlyMemory<byte> key, SqlParameters parameters) =>
-        $"left(sha256(CAST({parameters.Add(key.ToArray())} AS BLOB) || encode(CAST({sql} AS VARCHAR))), {PseudonymDigits})";
+        $"{TransformFunctions.Pseudonym}(CAST({parameters.Add(key.ToArray())} AS BLOB), CAST({sql} AS VARCHAR))";
 }

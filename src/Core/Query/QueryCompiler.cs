@@ -90,7 +90,7 @@ public sealed class QueryCompiler
         var hidden = "";
         if (Paged)
         {
-            hidden = Shuffled ? ", _tie AS k0" : ", lower(hex(_batch)) AS k0, _ordinal AS k1";
+            hidden = Shuffled ? ", CAST(_tie AS VARCHAR) AS k0" : ", lower(hex(_batch)) AS k0, _ordinal AS k1";
             tail.AddRange(Shuffled ? ["_tie"] : ["_batch", "_ordinal"]);
         }
         var where = Where();
@@ -102,11 +102,11 @@ public sealed class QueryCompiler
         var sort = keys.Value.Select(k => new SortKey(columns[k.Index].Sql, columns[k.Index].Column, k.Descending, k.Index)).ToList();
         if (Shuffled)
         {
-            sort.Add(new("_tie", new("", FieldType.String), false, columns.Count));
+            sort.Add(new("_tie", new("", FieldType.String), false, columns.Count) { Form = "CAST(CAST({0} AS VARCHAR) AS HUGEINT)" });
         }
         else if (Paged)
         {
-            sort.Add(new("_batch", new("", FieldType.String), false, columns.Count) { Blob = true });
+            sort.Add(new("_batch", new("", FieldType.String), false, columns.Count) { Form = "unhex(CAST({0} AS VARCHAR))" });
             sort.Add(new("_ordinal", new("", FieldType.Integer), false, columns.Count + 1));
         }
         var cursor = Cursor(cursorKey);
@@ -136,18 +136,18 @@ public sealed class QueryCompiler
             if (group.Field == "_id")
                 return Problem.Invalid("query.group", "Records are not grouped by their id.");
             // A pseudonym is as distinct as its value, so the value is grouped by and only the groups are hashed.
-            var key = view.Alias;
+            var (key, type) = (view.Alias, view.Type);
             if (group.Unit is not null)
             {
-                if (view.Kind == TransformKind.Pseudonym || Transforms.Unit(view.Alias, view.Type, group.Unit, PlaceGroups) is not { } coarse)
+                if (view.Kind == TransformKind.Pseudonym || Transforms.Unit(view.Alias, view.Type, group.Unit, _snapshot.Dataset.TimeZone, PlaceGroups) is not { } coarse)
                     return Problem.Invalid("query.group", "The unit does not fit the field's type.");
-                key = coarse;
+                (key, type) = coarse;
             }
             groups.Add($"g{columns.Count}");
             inner.Add($"{key} AS g{columns.Count}");
             var shown = view.Kind == TransformKind.Pseudonym ? Transforms.Pseudonym($"g{columns.Count}", _permit.PseudonymKey, _parameters) : $"g{columns.Count}";
-            outer.Add(Finish(shown, view.Type));
-            columns.Add(new(group.Name, view.Type, view.Scale));
+            outer.Add(Finish(shown, type));
+            columns.Add(new(group.Name, type, view.Scale));
         }
         foreach (var measure in _request.Measures)
         {
@@ -272,8 +272,8 @@ public sealed class QueryCompiler
                 return new FieldView(field, transform.Kind, alias, FieldType.String, Transforms.Mask(raw, field, transform.Argument));
             case TransformKind.Pseudonym when _permit.PseudonymKey.Length == 32:
                 return new FieldView(field, transform.Kind, alias, FieldType.String, raw, () => Transforms.Pseudonym(alias, _permit.PseudonymKey, _parameters));
-            case TransformKind.Generalise when Transforms.Generalise(raw, field, transform.Argument, _parameters) is { } sql:
-                return new FieldView(field, transform.Kind, alias, field.Type, sql);
+            case TransformKind.Generalise when Transforms.Generalise(raw, field, transform.Argument, _snapshot.Dataset.TimeZone, _parameters) is { } sql:
+                return new FieldView(field, transform.Kind, alias, field.Type == FieldType.DateTime ? FieldType.Date : field.Type, sql);
             default:
                 return Problem.Denied("query.grant", "The grant shows a field in a way that does not fit it; whoever granted must correct it.");
         }
@@ -329,7 +329,7 @@ public sealed class QueryCompiler
         for (var i = 0; i < sort.Count; i++)
         {
             var key = sort[i];
-            var bound = values[i] is null ? "NULL" : key.Blob ? $"unhex(CAST({_parameters.Add(values[i]!)} AS VARCHAR))" : key.Bind(values[i]!, _parameters);
+            var bound = values[i] is null ? "NULL" : key.Bind(values[i]!, _parameters);
             if (bound is null)
                 return Problem.BadRequest("query.cursor", "The cursor does not fit the question.");
             if (values[i] is not null)
@@ -372,10 +372,12 @@ public sealed class QueryCompiler
 
     private sealed record SortKey(string Sql, ResultColumn Column, bool Descending, int Index)
     {
-        public bool Blob { get; init; }
+        /// <summary>SQL of a value from a cursor where its type does not tell; <c>{0}</c> stands for the parameter.</summary>
+        public string? Form { get; init; }
 
         public string? Bind(string text, SqlParameters parameters) => Column.Type switch
         {
+            _ when Form is not null => Form.Replace("{0}", parameters.Add(text), StringComparison.Ordinal),
             FieldType.YearMonth => $"CAST({parameters.Add(text)} AS VARCHAR)",
             // Sums leave the range of their field's type.
             FieldType.Integer or FieldType.Decimal => decimal.TryParse(text, out _) || text.Length <= 40
