@@ -28,8 +28,8 @@ internal static class P2Questions
 
     public static readonly P2Question Grouped = new("P2b", "grouped by category and month, row filter", "masked",
         """ "groupBy":["category",{"field":"paid_at","unit":"month","name":"month"}],"measures":[{"name":"n","function":"count"},{"name":"total","function":"sum","field":"amount"}] """,
-        $"SELECT category, date_trunc('month', paid_at), count(*), sum(amount) FROM {{0}} WHERE {Scope} GROUP BY 1, 2", 0.8,
-        "SELECT category, date_trunc('month', paid_at), count(*), sum(amount) FROM masked GROUP BY 1, 2");
+        $"SELECT category, date_trunc('month', paid_at + INTERVAL 8 HOUR), count(*), sum(amount) FROM {{0}} WHERE {Scope} GROUP BY 1, 2", 0.8,
+        "SELECT category, date_trunc('month', paid_at AT TIME ZONE 'Asia/Shanghai'), count(*), sum(amount) FROM masked GROUP BY 1, 2");
 
     public static readonly P2Question PseudonymGrouped = new("P2d", "grouped by a pseudonym of the card (100,000 groups), row filter", "pseudonym",
         """ "groupBy":["card"],"measures":[{"name":"n","function":"count"},{"name":"total","function":"sum","field":"amount"}] """,
@@ -40,7 +40,7 @@ internal static class P2Questions
 
     public static readonly P2Question Few = new("P2e", "grouped by card and month (1.2 million groups), groups below k = 10 withheld", "few",
         """ "groupBy":["card",{"field":"paid_at","unit":"month","name":"month"}],"measures":[{"name":"n","function":"count"},{"name":"total","function":"sum","field":"amount"}] """,
-        "SELECT card, date_trunc('month', paid_at), count(*), sum(amount) FROM {0} GROUP BY 1, 2", 0.15);
+        "SELECT card, date_trunc('month', paid_at + INTERVAL 8 HOUR), count(*), sum(amount) FROM {0} GROUP BY 1, 2", 0.15);
 
     public static readonly P2Question[] All = [Scan, Grouped, PseudonymGrouped, PseudonymScan, Few];
 }
