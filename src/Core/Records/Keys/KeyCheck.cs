@@ -26,6 +26,9 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
     /// <summary>Up to this many keys are asked of SQL one by one; for more, the dataset's whole list of small contributions is read once.</summary>
     private const int AskedOneByOneMax = 64;
 
+    /// <summary>How far ahead memory is asked for: about as long as it takes to come.</summary>
+    private const int PrefetchedRows = 16;
+
     private readonly KeyTable _table = new();
     private readonly List<(KeyRun Run, string Path)> _own = [];
     private readonly Lock _lock = new();
@@ -86,6 +89,8 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
         var kept = firstOrdinal;
         for (var r = 0; r < rows.Rows; r++)
         {
+            for (var k = 0; k < rules.Rules.Count && r + PrefetchedRows < rows.Rows; k++)
+                _table.Prefetch(hashes.ByRule[k][r + PrefetchedRows]);
             for (var k = 0; k < rules.Rules.Count; k++)
             {
                 if (hashes.ByRule[k][r] is var hash && hash != UInt128.Zero && Earlier(hash) is { } earlier)
