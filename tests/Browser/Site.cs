@@ -40,6 +40,7 @@ public sealed class Site : IAsyncLifetime
         if (!File.Exists(Chromium))
             return;
         _playwright = await Playwright.CreateAsync();
+        Assertions.SetDefaultExpectTimeout(Visit.PatienceMilliseconds);
         _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = Chromium, Args = Arguments });
         // Tests sign in far more often than people do, and nothing here is about the limits of that.
         _node = await TestNode.StartAsync(o => o with { BootstrapClient = null, SignInsPerMinute = 0, LockoutAttempts = 100 });

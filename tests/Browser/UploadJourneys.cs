@@ -35,7 +35,7 @@ public sealed class UploadJourneys(Site site) : BrowserTest(site)
         await PictureAsync(visit, "upload-partial", language, width);
         var (_, list) = await page.DownloadAsync(page.RejectsFile);
         Assert.Contains("2,pm25,type,", list, StringComparison.Ordinal);
-        await EveryPageTests.AssertAccessibleAsync(visit, "upload-partial");
+        await Accessibility.AssertAsync(visit.Page, "upload-partial");
     }
 
     [Theory, MemberData(nameof(Views), MemberType = typeof(BrowserTest))]
@@ -53,7 +53,7 @@ public sealed class UploadJourneys(Site site) : BrowserTest(site)
         await Assertions.Expect(page.Live.Locator("progress")).Not.ToHaveJSPropertyAsync("value", 0);
         Assert.Equal(language == "en" ? "Sending the file…" : "正在发送文件……", await page.LiveState.InnerTextAsync());
         await PictureAsync(visit, "upload-live", language, width);
-        await EveryPageTests.AssertAccessibleAsync(visit, "upload-live");
+        await Accessibility.AssertAsync(visit.Page, "upload-live");
         await visit.AssertFitsAsync();
         await page.Stop.ClickAsync();
         await Assertions.Expect(page.LiveState).ToContainTextAsync(language == "en" ? "Stopped" : "已停止");
@@ -98,7 +98,7 @@ public sealed class UploadJourneys(Site site) : BrowserTest(site)
         if (script)
         {
             await PictureAsync(visit, "upload-refused", language, width);
-            await EveryPageTests.AssertAccessibleAsync(visit, "upload-refused");
+            await Accessibility.AssertAsync(visit.Page, "upload-refused");
             await visit.AssertFitsAsync();
         }
 
@@ -110,7 +110,7 @@ public sealed class UploadJourneys(Site site) : BrowserTest(site)
         if (script)
         {
             await PictureAsync(visit, "upload-done", language, width);
-            await EveryPageTests.AssertAccessibleAsync(visit, "upload-done");
+            await Accessibility.AssertAsync(visit.Page, "upload-done");
             await visit.AssertFitsAsync();
         }
         await CheckAsync(visit, page, language, width, script);
@@ -132,7 +132,7 @@ public sealed class UploadJourneys(Site site) : BrowserTest(site)
         if (script)
         {
             await PictureAsync(visit, "check-genuine", language, width);
-            await EveryPageTests.AssertAccessibleAsync(visit, "check-genuine");
+            await Accessibility.AssertAsync(visit.Page, "check-genuine");
             await visit.AssertFitsAsync();
         }
         var accepted = JsonDocument.Parse(receipt).RootElement.GetProperty("root").GetString()!;
@@ -143,7 +143,7 @@ public sealed class UploadJourneys(Site site) : BrowserTest(site)
         if (script)
         {
             await PictureAsync(visit, "check-altered", language, width);
-            await EveryPageTests.AssertAccessibleAsync(visit, "check-altered");
+            await Accessibility.AssertAsync(visit.Page, "check-altered");
         }
     }
 

@@ -8,6 +8,9 @@ public sealed class Visit : IAsyncDisposable
     public const int Phone = 390;
     public const int Desk = 1440;
 
+    /// <summary>How long a page may take before a test gives it up; generous, since machines that test are busy.</summary>
+    public const int PatienceMilliseconds = 20_000;
+
     private readonly List<string> _complaints = [];
     private readonly int _port;
 
@@ -31,7 +34,7 @@ public sealed class Visit : IAsyncDisposable
             AcceptDownloads = true,
             StorageState = account is null ? null : await site.SessionAsync(account),
         });
-        context.SetDefaultTimeout(20_000);
+        context.SetDefaultTimeout(PatienceMilliseconds);
         var visit = new Visit(context, await context.NewPageAsync(), site.Address);
         visit.Watch();
         return visit;

@@ -32,6 +32,7 @@ internal sealed class HomePage(IPage page) : SitePage(page)
     {
         await Page.FillAsync("main input[name=q]", words);
         await Page.ClickAsync("main .gz-search button");
+        await Page.WaitForLoadStateAsync();
     }
 }
 
@@ -46,6 +47,7 @@ internal sealed class CataloguePage(IPage page) : SitePage(page)
         if (opening is not null)
             await Page.SelectOptionAsync("select[name=opening]", opening);
         await Page.ClickAsync("main .gz-search button");
+        await Page.WaitForLoadStateAsync();
     }
 }
 
@@ -67,6 +69,7 @@ internal sealed class SignInPage(IPage page) : SitePage(page)
         await Name.FillAsync(name);
         await Password.FillAsync(password);
         await Page.ClickAsync("main form button[type=submit]");
+        await Page.WaitForLoadStateAsync();
     }
 }
 
