@@ -23,6 +23,8 @@ app.MapPost("/datasets/{number:int}/records", async (int number, Report report, 
     await command.ExecuteNonQueryAsync(cancel);
     return Results.StatusCode(StatusCodes.Status201Created);
 });
+// What the machine can do at most with requests of this kind: the body is read and nothing is kept.
+app.MapPost("/nothing-kept", (Report report) => Results.StatusCode(report.Id.Length == 0 ? StatusCodes.Status422UnprocessableEntity : StatusCodes.Status201Created));
 await app.StartAsync();
 Console.WriteLine($"listening on {app.Urls.First()}");
 await app.WaitForShutdownAsync();
