@@ -12,8 +12,8 @@ namespace Gongzhi.Tests.Process;
 [Collection("One node at a time")]
 public sealed class StreamTests : IDisposable
 {
-    /// <summary>What the node may take at its peak, whatever the size of the file: a seventh of the largest.</summary>
-    private const long PeakBytesMax = 1_400L << 20;
+    /// <summary>What the node may take at its peak, whatever the size of the file: a ninth of the largest.</summary>
+    private const long PeakBytesMax = 1_100L << 20;
 
     private static readonly (string, string)[] Fields = [("id", "integer"), ("who", "string"), ("amount", "number"), ("note", "string"), ("day", "date")];
     private readonly string _root = Directory.CreateTempSubdirectory("gongzhi-stream-").FullName;

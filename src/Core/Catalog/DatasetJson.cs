@@ -255,7 +255,7 @@ public static partial class DatasetJson
             FieldType.Integer => ValueParser.Integer(text, out limit, exponents: true),
             FieldType.Decimal => ValueParser.Decimal(text, field.Scale, out limit, exponents: true),
             FieldType.Date => ValueParser.Date(text, out limit),
-            FieldType.DateTime => ValueParser.DateTime(text, new ZoneClock(TimeZoneInfo.FindSystemTimeZoneById(zone)), out limit),
+            FieldType.DateTime => ValueParser.DateTime(text, new LocalClock(TimeZoneInfo.FindSystemTimeZoneById(zone)), out limit),
             FieldType.Time => ValueParser.Time(text, out limit),
             FieldType.Year => ValueParser.Year(text, out limit),
             FieldType.YearMonth => ValueParser.YearMonth(text, out limit),

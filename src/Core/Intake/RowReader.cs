@@ -421,7 +421,7 @@ public sealed class RowReader
 
         public CellChunk Chunk { get; } = chunk;
         public RowColumns Rows { get; } = rows;
-        public ZoneClock Zone { get; } = new(zone);
+        public LocalClock Zone { get; } = new(zone);
         public DateOnly Today { get; } = today;
         public List<RowError> Errors { get; } = [];
 

@@ -162,7 +162,7 @@ internal static class ValueParser
     }
 
     /// <summary>A day, then <c>T</c> or blanks, then a time, then <c>Z</c>, an offset, or nothing (the zone's own time).</summary>
-    public static Fault? DateTime(ReadOnlySpan<byte> text, ZoneClock zone, out long microseconds)
+    public static Fault? DateTime(ReadOnlySpan<byte> text, LocalClock zone, out long microseconds)
     {
         microseconds = 0;
         if (Day(text, out var days, out var used) is { } fault)

@@ -40,10 +40,10 @@ internal static class Transforms
     public static (string Sql, FieldType Type)? Unit(string sql, FieldType type, string unit, string zone, Func<PlaceLevel, PlaceGroups> groups)
     {
         if (unit is "year" or "quarter" or "month" or "day" && (type is FieldType.Date or FieldType.DateTime))
-            return ($"CAST(date_trunc('{unit}', {(type == FieldType.Date ? sql : ZoneClock.Of(zone).Local(sql))}) AS DATE)", FieldType.Date);
+            return ($"CAST(date_trunc('{unit}', {(type == FieldType.Date ? sql : ZoneSql.Of(zone).Local(sql))}) AS DATE)", FieldType.Date);
         if (type == FieldType.DateTime && unit == "hour")
         {
-            var clock = ZoneClock.Of(zone);
+            var clock = ZoneSql.Of(zone);
             return ($"make_timestamp(epoch_us(date_trunc('hour', {clock.Local(sql)})) - {clock.Offset(sql)})", FieldType.DateTime);
         }
         var level = Array.IndexOf(PlaceLevels, unit);

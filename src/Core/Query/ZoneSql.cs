@@ -8,15 +8,15 @@ namespace Gongzhi.Core.Query;
 /// What the clocks of a time zone show at a moment, in SQL: a month or a day begins where people's calendars say so. The rules are those of the
 /// machine's zone data, as intake has them too; DuckDB would need another copy of them. Beyond the years 1900 and 2199 the nearest rule goes on.
 /// </summary>
-internal sealed class ZoneClock
+internal sealed class ZoneSql
 {
-    private static readonly ConcurrentDictionary<string, ZoneClock> Known = new(StringComparer.Ordinal);
+    private static readonly ConcurrentDictionary<string, ZoneSql> Known = new(StringComparer.Ordinal);
     private static readonly DateTime First = new(1900, 1, 1, 0, 0, 0, DateTimeKind.Utc), Last = new(2200, 1, 1, 0, 0, 0, DateTimeKind.Utc);
 
     /// <summary>From when on (microseconds UTC) which offset holds (microseconds); the first from ever.</summary>
     private readonly List<(long From, long Offset)> _spans = [];
 
-    private ZoneClock(TimeZoneInfo zone)
+    private ZoneSql(TimeZoneInfo zone)
     {
         var offset = zone.GetUtcOffset(First);
         _spans.Add((long.MinValue, Micros(offset)));
@@ -40,7 +40,7 @@ internal sealed class ZoneClock
     }
 
     /// <param name="zone">An IANA name that the machine knows, as a dataset's does.</param>
-    public static ZoneClock Of(string zone) => Known.GetOrAdd(zone, static name => new(TimeZoneInfo.FindSystemTimeZoneById(name)));
+    public static ZoneSql Of(string zone) => Known.GetOrAdd(zone, static name => new(TimeZoneInfo.FindSystemTimeZoneById(name)));
 
     /// <summary>SQL of a timestamp that reads as the zone's clocks do at the moment <paramref name="sql"/> (a timestamp in UTC).</summary>
     public string Local(string sql) => $"make_timestamp(epoch_us({sql}) + {Offset(sql)})";

@@ -6,7 +6,7 @@ using Xunit;
 namespace Gongzhi.Tests.Unit.Query;
 
 /// <summary>Months, days and hours of moments by the clocks of a zone, against .NET's own calendar.</summary>
-public sealed class ZoneClockTests
+public sealed class ZoneSqlTests
 {
     [Theory]
     [InlineData("UTC")]
@@ -35,7 +35,7 @@ public sealed class ZoneClockTests
         var months = Transforms.Unit("t", Core.Catalog.FieldType.DateTime, "month", id, static _ => Core.Territory.PlaceGroups.None)!.Value;
         Assert.Equal((Core.Catalog.FieldType.DateTime, Core.Catalog.FieldType.Date), (hours.Type, months.Type));
         var values = string.Join(", ", moments.Select(m => string.Create(CultureInfo.InvariantCulture, $"({(m - DateTime.UnixEpoch).Ticks / 10})")));
-        command.CommandText = $"SELECT epoch_us({ZoneClock.Of(id).Local("t")}), epoch_us({hours.Sql}), {months.Sql} FROM (SELECT make_timestamp(us) AS t FROM (VALUES {values}) v(us))";
+        command.CommandText = $"SELECT epoch_us({ZoneSql.Of(id).Local("t")}), epoch_us({hours.Sql}), {months.Sql} FROM (SELECT make_timestamp(us) AS t FROM (VALUES {values}) v(us))";
         using var rows = command.ExecuteReader();
 
         foreach (var moment in moments)

@@ -4,7 +4,7 @@ namespace Gongzhi.Core.Intake;
 /// Turns local times of one zone into UTC, remembering the offset of each day that has only one: almost all days do, and
 /// asking the zone for every row would cost more than parsing it. Not for use by several threads at once.
 /// </summary>
-internal sealed class ZoneClock(TimeZoneInfo zone)
+internal sealed class LocalClock(TimeZoneInfo zone)
 {
     private const long Changing = long.MinValue;
     private readonly Dictionary<long, long> _offsets = [];
