@@ -1,0 +1,137 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using Npgsql;
+
+namespace Gongzhi.Tests.Shared;
+
+/// <summary>
+/// A PostgreSQL cluster of the tests' own: made in a temporary directory, started on a free port of the loopback address, stopped and removed again. Commits are durable.
+/// One is shared by all tests of a process (<see cref="Shared"/>); each takes a database of its own.
+/// </summary>
+public sealed class PostgresServer : IAsyncDisposable
+{
+    private static readonly Lazy<Task<PostgresServer>> Kept = new(() => Task.Run(async () =>
+    {
+        var server = await StartAsync().ConfigureAwait(false);
+        // Nobody is left to dispose what a whole process shares; the programs of the cluster end with it.
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => server.DisposeAsync().AsTask().GetAwaiter().GetResult();
+        return server;
+    }));
+
+    private static readonly string? Programs = Find();
+    private readonly string _root;
+    private readonly string _options;
+    private int _databases;
+
+    private PostgresServer(string root, int port)
+    {
+        (_root, Port) = (root, port);
+        _options = string.Join(' ', new[]
+        {
+            "listen_addresses=127.0.0.1", "unix_socket_directories=" + root, "port=" + port.ToString(CultureInfo.InvariantCulture),
+            "fsync=on", "synchronous_commit=on", "shared_buffers=128MB", "max_connections=200",
+        }.Select(s => "-c " + s));
+    }
+
+    /// <summary>Why the tests that need it are skipped; null when it is installed.</summary>
+    public static string? Missing => Programs is null ? "PostgreSQL is not installed (Debian's package: postgresql)." : null;
+
+    /// <summary>The one that the tests of this process share; do not stop it.</summary>
+    public static Task<PostgresServer> Shared => Kept.Value;
+
+    public int Port { get; }
+
+    private string Data => Path.Combine(_root, "data");
+
+    /// <summary>Makes a cluster and starts it.</summary>
+    public static async Task<PostgresServer> StartAsync()
+    {
+        var root = Directory.CreateTempSubdirectory("gongzhi-pg-").FullName;
+        // The server refuses to run as root; Debian's package brings the user it should run as.
+        if (Environment.UserName == "root")
+            await RunAsync("chown", "postgres", root).ConfigureAwait(false);
+        var server = new PostgresServer(root, FreePort());
+        await AsOwnerAsync("initdb", "-D", server.Data, "-U", "gongzhi", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync").ConfigureAwait(false);
+        await server.StartAgainAsync().ConfigureAwait(false);
+        return server;
+    }
+
+    /// <summary>A new, empty database.</summary>
+    /// <returns>Its connection string.</returns>
+    public async Task<string> NewDatabaseAsync()
+    {
+        var name = "w" + Interlocked.Increment(ref _databases).ToString(CultureInfo.InvariantCulture);
+        await ExecuteAsync("CREATE DATABASE " + name).ConfigureAwait(false);
+        return ConnectionString(name);
+    }
+
+    public string ConnectionString(string database) =>
+        string.Create(CultureInfo.InvariantCulture, $"Host=127.0.0.1;Port={Port};Username=gongzhi;Database={database}");
+
+    /// <summary>Runs a statement in the maintenance database.</summary>
+    public async Task ExecuteAsync(string sql)
+    {
+        await using var connection = new NpgsqlConnection(ConnectionString("postgres") + ";Pooling=false");
+        await connection.OpenAsync().ConfigureAwait(false);
+        await using var command = new NpgsqlCommand(sql, connection);
+        await command.ExecuteNonQueryAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>Stops the server: <c>fast</c> breaks its connections off, <c>immediate</c> is a crash that the next start recovers from.</summary>
+    public Task StopAsync(string mode = "fast") => AsOwnerAsync("pg_ctl", "-D", Data, "-m", mode, "-w", "stop");
+
+    /// <summary>Starts it on the same port after <see cref="StopAsync"/>.</summary>
+    public Task StartAgainAsync() => AsOwnerAsync("pg_ctl", "-D", Data, "-o", _options, "-l", Path.Combine(_root, "log"), "-w", "start");
+
+    public async ValueTask DisposeAsync()
+    {
+        if (File.Exists(Path.Combine(Data, "postmaster.pid")))
+            await StopAsync("immediate").ConfigureAwait(false);
+        Directory.Delete(_root, recursive: true);
+    }
+
+    private static string? Find() => Directory.Exists("/usr/lib/postgresql")
+        ? Directory.GetDirectories("/usr/lib/postgresql").OrderBy(d => int.TryParse(Path.GetFileName(d), out var version) ? version : 0)
+            .Select(d => Path.Combine(d, "bin")).LastOrDefault(d => File.Exists(Path.Combine(d, "initdb")))
+        : null;
+
+    private static int FreePort()
+    {
+        using var probe = new TcpListener(IPAddress.Loopback, 0);
+        probe.Start();
+        return ((IPEndPoint)probe.LocalEndpoint).Port;
+    }
+
+    private static Task AsOwnerAsync(string program, params string[] arguments)
+    {
+        var path = Path.Combine(Programs ?? throw new InvalidOperationException(Missing), program);
+        return Environment.UserName == "root" ? RunAsync("runuser", ["-u", "postgres", "--", path, .. arguments]) : RunAsync(path, arguments);
+    }
+
+    private static async Task RunAsync(string program, params string[] arguments)
+    {
+        // Nothing is read through pipes: the server would inherit them and keep them open.
+        var start = new ProcessStartInfo("sh") { WorkingDirectory = "/" };
+        var log = Path.GetTempFileName();
+        try
+        {
+            start.ArgumentList.Add("-c");
+            start.ArgumentList.Add("log=$1; shift; exec \"$@\" >\"$log\" 2>&1 </dev/null");
+            start.ArgumentList.Add("sh");
+            start.ArgumentList.Add(log);
+            start.ArgumentList.Add(program);
+            foreach (var argument in arguments)
+                start.ArgumentList.Add(argument);
+            using var process = Process.Start(start)!;
+            await process.WaitForExitAsync().ConfigureAwait(false);
+            if (process.ExitCode != 0)
+                throw new InvalidOperationException($"{Path.GetFileName(program)} failed: {await File.ReadAllTextAsync(log).ConfigureAwait(false)}");
+        }
+        finally
+        {
+            File.Delete(log);
+        }
+    }
+}
