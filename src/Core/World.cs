@@ -28,6 +28,9 @@ public sealed record World
     /// <summary>Bytes that contributions leave free on the disk, so that readings, small changes and the ledger can go on when it fills.</summary>
     public long FreeBytesMin { get; init; }
 
+    /// <summary>The PostgreSQL database that the world's machines share; null when it has a file of its own (<see cref="DatabasePath"/>).</summary>
+    public Storage.PostgresAddress? Database { get; init; }
+
     /// <summary>Set by tests alone, for one world: is given the name and the action of each durable step, and may fail it before or after.</summary>
     internal Action<string, Action>? Interposed { get; init; }
 

@@ -1,9 +1,9 @@
+using System.Data.Common;
 using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Gongzhi.Core.Storage;
-using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.ChangeTracking;
 using Microsoft.EntityFrameworkCore.Diagnostics;
@@ -23,7 +23,7 @@ public sealed class AuditInterceptor : SaveChangesInterceptor
     private static readonly JsonWriterOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>One gate per connection; open only while an audited save runs. The writer's connection is used by one thread at a time.</summary>
-    private static readonly ConditionalWeakTable<SqliteConnection, Gate> Gates = [];
+    private static readonly ConditionalWeakTable<DbConnection, Gate> Gates = [];
 
     public override InterceptionResult<int> SavingChanges(DbContextEventData eventData, InterceptionResult<int> result)
     {
@@ -77,17 +77,12 @@ public sealed class AuditInterceptor : SaveChangesInterceptor
             return;
         if (db.Audit is not { Author.Length: > 0 } audit)
             throw new AuditBypassException($"A change of {changes[0].Metadata.ShortName()} has no author.");
-        if (db.Database.CurrentTransaction?.GetDbTransaction() is not SqliteTransaction { Connection: { } connection } transaction)
+        if (db.Database.CurrentTransaction?.GetDbTransaction() is not { Connection: { } connection } transaction)
             throw new AuditBypassException("Audited state is saved by the node's writer only: there is no transaction.");
         var content = Content(audit, changes);
         var salt = RandomNumberGenerator.GetBytes(16);
         var id = Guid.CreateVersion7(audit.Time);
-        var gate = Gates.GetValue(connection, static c =>
-        {
-            var made = new Gate();
-            c.CreateFunction(AuditSchema.GateFunction, () => made.Open ? 1L : 0L);
-            return made;
-        });
+        var gate = Gates.GetValue(connection, static _ => new Gate());
         // A gate left open by a save of an earlier transaction is no save under way.
         if (gate.Open && ReferenceEquals(gate.Transaction, transaction))
             throw new AuditBypassException("Another audited save is under way on this connection.");
@@ -96,12 +91,13 @@ public sealed class AuditInterceptor : SaveChangesInterceptor
         gate.Open = true;
         try
         {
+            SqlStore.Of(connection).SetAuditGate(connection, transaction, open: true);
             using var command = connection.CreateCommand();
             command.Transaction = transaction;
-            command.CommandText = "INSERT INTO audit_change(id, content, salt) VALUES ($id, $content, $salt)";
-            command.Parameters.AddWithValue("$id", id.ToByteArray(bigEndian: true));
-            command.Parameters.AddWithValue("$content", content);
-            command.Parameters.AddWithValue("$salt", salt);
+            command.CommandText = "INSERT INTO audit_change(id, content, salt) VALUES (@id, @content, @salt)";
+            command.Set("@id", id.ToByteArray(bigEndian: true));
+            command.Set("@content", content);
+            command.Set("@salt", salt);
             command.ExecuteNonQuery();
             PendingEntries.Add(connection, transaction, id, "state", EntryBytes.Commit(content, salt));
         }
@@ -114,12 +110,13 @@ public sealed class AuditInterceptor : SaveChangesInterceptor
 
     private static void End(DbContext? context, bool kept)
     {
-        if (context?.Database.CurrentTransaction?.GetDbTransaction() is not SqliteTransaction { Connection: { } connection } transaction
+        if (context?.Database.CurrentTransaction?.GetDbTransaction() is not { Connection: { } connection } transaction
             || !Gates.TryGetValue(connection, out var gate) || !gate.Open)
             return;
         (gate.Open, gate.Transaction) = (false, null);
         if (!kept)
             transaction.Rollback("audit");
+        SqlStore.Of(connection).SetAuditGate(connection, transaction, open: false);
         transaction.Release("audit");
     }
 
@@ -215,6 +212,6 @@ public sealed class AuditInterceptor : SaveChangesInterceptor
     private sealed class Gate
     {
         public volatile bool Open;
-        public SqliteTransaction? Transaction;
+        public DbTransaction? Transaction;
     }
 }

@@ -1,6 +1,7 @@
+using System.Data.Common;
 using System.Globalization;
 using System.Text;
-using Microsoft.Data.Sqlite;
+using Gongzhi.Core.Storage;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.EntityFrameworkCore.Metadata.Builders;
@@ -74,7 +75,7 @@ public static class AuditModel
         return audited;
     }
 
-    /// <summary>The value as SQLite holds it: null, long, double, string or byte[].</summary>
+    /// <summary>The value as entries hold it, whichever database holds the state: null, long, double, string or byte[].</summary>
     internal static object? Stored(IProperty property, object? value)
     {
         var converted = value is null ? null : property.GetTypeMapping().Converter is { } converter ? converter.ConvertToProvider(value) : value;
@@ -95,67 +96,44 @@ public static class AuditModel
 /// <summary>The tables of the audit, and triggers that close audited tables to every statement but those of an audited save.</summary>
 public static class AuditSchema
 {
-    /// <summary>Registered on a connection only by <see cref="AuditInterceptor"/>; elsewhere (a shell, a raw command) the triggers fail for want of it.</summary>
-    internal const string GateFunction = "gz_audit_open";
+    private const string Closed = "audited state changes only through tracked entities";
 
     private static readonly string[] Verbs = ["INSERT", "UPDATE", "DELETE"];
 
-    // INSERT OR REPLACE removes the row it replaces without asking the DELETE trigger (recursive_triggers is off unless a connection says otherwise),
-    // so what is there already is looked for before each insert.
-    private const string Tables = """
-        CREATE TABLE IF NOT EXISTS audit_change(
-            seq INTEGER PRIMARY KEY AUTOINCREMENT,
-            id BLOB NOT NULL UNIQUE CHECK(length(id) = 16),
-            content BLOB NOT NULL,
-            salt BLOB NOT NULL CHECK(length(salt) = 16));
-        CREATE TRIGGER IF NOT EXISTS audit_change_kept BEFORE DELETE ON audit_change
-        BEGIN SELECT RAISE(ABORT, 'an audit entry is never removed'); END;
-        CREATE TRIGGER IF NOT EXISTS audit_change_fixed BEFORE UPDATE ON audit_change
-        BEGIN SELECT RAISE(ABORT, 'an audit entry never changes'); END;
-        CREATE TRIGGER IF NOT EXISTS audit_change_once BEFORE INSERT ON audit_change
-        WHEN EXISTS (SELECT 1 FROM audit_change WHERE id = NEW.id OR seq = NEW.seq)
-        BEGIN SELECT RAISE(ABORT, 'an audit entry is never replaced'); END;
-        """;
-
-    /// <summary>Triggers that are not of one audited table.</summary>
-    private static readonly string[] Guards =
-        ["audit_change_kept", "audit_change_fixed", "audit_change_once", "ledger_pending_kept", "ledger_pending_fixed", "ledger_pending_placed", "ledger_pending_once"];
-
     /// <summary>Everything the audited part of this model needs; idempotent.</summary>
-    public static string For(IModel model)
+    public static string For(IModel model, SqlStore store)
     {
-        var sql = new StringBuilder(Tables).AppendLine().AppendLine(PendingEntries.Sql);
-        foreach (var entity in AuditModel.Check(model))
-        {
-            var table = Quote(entity.GetTableName()!);
-            foreach (var verb in Verbs)
-            {
-                sql.AppendLine(CultureInfo.InvariantCulture, $"""
-                    CREATE TRIGGER IF NOT EXISTS {Quote(Trigger(entity, verb))} BEFORE {verb} ON {table} WHEN {GateFunction}() = 0
-                    BEGIN SELECT RAISE(ABORT, 'audited state changes only through tracked entities'); END;
-                    """);
-            }
-        }
+        var sql = new StringBuilder($"""
+            CREATE TABLE IF NOT EXISTS audit_change(
+                seq {store.Sequence},
+                id {store.Bytes} NOT NULL UNIQUE CHECK(length(id) = 16),
+                content {store.Bytes} NOT NULL,
+                salt {store.Bytes} NOT NULL CHECK(length(salt) = 16));
+            {PendingEntries.Table(store)}
+
+            """);
+        foreach (var guard in Guards(model, store))
+            sql.AppendLine(guard.Sql);
         return sql.ToString();
     }
 
     /// <summary>Names of triggers that <see cref="For"/> makes and that are not there.</summary>
-    internal static IReadOnlyList<string> MissingGuards(SqliteConnection connection, SqliteTransaction transaction, IModel model)
+    internal static IReadOnlyList<string> MissingGuards(DbConnection connection, DbTransaction transaction, IModel model)
     {
-        var there = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
-        using var command = connection.CreateCommand();
-        command.Transaction = transaction;
-        command.CommandText = "SELECT name FROM sqlite_master WHERE type = 'trigger'";
-        using var reader = command.ExecuteReader();
-        while (reader.Read())
-            there.Add(reader.GetString(0));
-        return
-        [
-            .. Guards.Concat(AuditModel.Check(model).SelectMany(e => Verbs.Select(v => Trigger(e, v)))).Where(name => !there.Contains(name)),
-        ];
+        var store = SqlStore.Of(connection);
+        var there = store.Triggers(connection, transaction);
+        return [.. Guards(model, store).Select(g => g.Name).Where(name => !there.Contains(name, StringComparer.OrdinalIgnoreCase))];
     }
 
-    private static string Trigger(IEntityType entity, string verb) => $"audited_{entity.GetTableName()}_{verb}";
+    private static IEnumerable<Guard> Guards(IModel model, SqlStore store) =>
+    [
+        .. store.Keep("audit_change", "an audit entry"),
+        .. PendingEntries.Guards(store),
+        .. AuditModel.Check(model).SelectMany(e => store.Close(e.GetTableName()!, Verbs, Closed)),
+    ];
 
     internal static string Quote(string name) => '"' + name.Replace("\"", "\"\"", StringComparison.Ordinal) + '"';
 }
+
+/// <summary>A trigger that guards a table, and the statement that makes it where it is not there.</summary>
+internal sealed record Guard(string Name, string Sql);

@@ -33,10 +33,10 @@ public static class AuditNote
             json.WriteEndObject();
         }
         var (id, content, salt) = (Guid.CreateVersion7(audit.Time), stream.ToArray(), RandomNumberGenerator.GetBytes(16));
-        using var command = scope.Command("INSERT INTO audit_change(id, content, salt) VALUES ($id, $content, $salt)");
-        command.Parameters.AddWithValue("$id", id.ToByteArray(bigEndian: true));
-        command.Parameters.AddWithValue("$content", content);
-        command.Parameters.AddWithValue("$salt", salt);
+        using var command = scope.Command("INSERT INTO audit_change(id, content, salt) VALUES (@id, @content, @salt)");
+        command.Set("@id", id.ToByteArray(bigEndian: true));
+        command.Set("@content", content);
+        command.Set("@salt", salt);
         command.ExecuteNonQuery();
         PendingEntries.Add(scope.Connection, scope.Transaction, id, "state", EntryBytes.Commit(content, salt));
     }

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Text;
 using System.Text.Json;
 using Gongzhi.Core.Storage;
@@ -30,16 +31,17 @@ public sealed class AuditTrail(World world)
     {
         using var connection = NodeDatabase.OpenReader(world);
         using var command = connection.CreateCommand();
-        var sql = new StringBuilder("SELECT c.seq, c.id, c.content, c.salt, p.log_index FROM audit_change c LEFT JOIN ledger_pending p ON p.id = c.id WHERE 1");
-        When("json_extract(CAST(c.content AS TEXT), '$.author') = $author", "$author", filter.Author);
-        When("json_extract(CAST(c.content AS TEXT), '$.time') >= $from", "$from", filter.From is { } from ? Microseconds.From(from) : null);
-        When("json_extract(CAST(c.content AS TEXT), '$.time') < $to", "$to", filter.To is { } to ? Microseconds.From(to) : null);
-        When("(json_extract(CAST(c.content AS TEXT), '$.what') = $entity OR EXISTS (SELECT 1 FROM json_each(CAST(c.content AS TEXT), '$.changes') e WHERE json_extract(e.value, '$.entity') = $entity))",
-            "$entity", filter.Entity);
-        When("EXISTS (SELECT 1 FROM json_each(CAST(c.content AS TEXT), '$.changes') e WHERE instr(json_extract(e.value, '$.key'), $key) > 0)", "$key", filter.Key);
-        When("c.seq < $before", "$before", filter.Before);
-        sql.Append(" ORDER BY c.seq DESC LIMIT $limit");
-        command.Parameters.AddWithValue("$limit", Math.Clamp(filter.Limit, 1, PageMax));
+        var sql = new StringBuilder("SELECT c.seq, c.id, c.content, c.salt, p.log_index FROM audit_change c LEFT JOIN ledger_pending p ON p.id = c.id WHERE 1 = 1");
+        var store = SqlStore.Of(world);
+        When($"{store.JsonText("c.content", "author")} = @author", "@author", filter.Author);
+        When($"{store.JsonNumber("c.content", "time")} >= @from", "@from", filter.From is { } from ? Microseconds.From(from) : null);
+        When($"{store.JsonNumber("c.content", "time")} < @to", "@to", filter.To is { } to ? Microseconds.From(to) : null);
+        var items = store.JsonItems("c.content", "changes");
+        When($"({store.JsonText("c.content", "what")} = @entity OR EXISTS (SELECT 1 FROM {items} WHERE {store.JsonItemText("entity")} = @entity))", "@entity", filter.Entity);
+        When($"EXISTS (SELECT 1 FROM {items} WHERE {store.Contains(store.JsonItemText("key"), "@key")})", "@key", filter.Key);
+        When("c.seq < @before", "@before", filter.Before);
+        sql.Append(" ORDER BY c.seq DESC LIMIT @limit");
+        command.Set("@limit", Math.Clamp(filter.Limit, 1, PageMax));
         command.CommandText = sql.ToString();
         return Read(command);
 
@@ -48,7 +50,7 @@ public sealed class AuditTrail(World world)
             if (value is null)
                 return;
             sql.Append(" AND ").Append(condition);
-            command.Parameters.AddWithValue(name, value);
+            command.Set(name, value);
         }
     }
 
@@ -56,12 +58,12 @@ public sealed class AuditTrail(World world)
     {
         using var connection = NodeDatabase.OpenReader(world);
         using var command = connection.CreateCommand();
-        command.CommandText = "SELECT c.seq, c.id, c.content, c.salt, p.log_index FROM audit_change c LEFT JOIN ledger_pending p ON p.id = c.id WHERE c.id = $id";
-        command.Parameters.AddWithValue("$id", id.ToByteArray(bigEndian: true));
+        command.CommandText = "SELECT c.seq, c.id, c.content, c.salt, p.log_index FROM audit_change c LEFT JOIN ledger_pending p ON p.id = c.id WHERE c.id = @id";
+        command.Set("@id", id.ToByteArray(bigEndian: true));
         return Read(command) is [var found] ? found : null;
     }
 
-    private static List<AuditEntry> Read(Microsoft.Data.Sqlite.SqliteCommand command)
+    private static List<AuditEntry> Read(DbCommand command)
     {
         var list = new List<AuditEntry>();
         using var reader = command.ExecuteReader();

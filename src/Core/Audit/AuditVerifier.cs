@@ -1,6 +1,7 @@
+using System.Data.Common;
 using System.Text;
 using System.Text.Json;
-using Microsoft.Data.Sqlite;
+using Gongzhi.Core.Storage;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata;
 
@@ -21,9 +22,9 @@ public static class AuditVerifier
     private sealed record Known(Guid Change, Dictionary<string, string> Values);
 
     /// <summary>Reads the node's database in one transaction, so that a running node does not disturb it.</summary>
-    public static IReadOnlyList<AuditFinding> Verify(SqliteConnection connection, IModel model, CancellationToken cancel = default)
+    public static IReadOnlyList<AuditFinding> Verify(DbConnection connection, IModel model, CancellationToken cancel = default)
     {
-        using var transaction = connection.BeginTransaction(deferred: true);
+        using var transaction = connection.BeginSnapshot();
         var findings = new List<AuditFinding>();
         var state = new Dictionary<(string Entity, string Key), Known>();
         using (var command = Command(connection, transaction, "SELECT c.id, c.content, c.salt, p.entry FROM audit_change c LEFT JOIN ledger_pending p ON p.id = c.id ORDER BY c.seq"))
@@ -97,7 +98,7 @@ public static class AuditVerifier
     }
 
     private static void Compare(
-        SqliteConnection connection, SqliteTransaction transaction, IEntityType entity, Dictionary<(string, string), Known> state, List<AuditFinding> findings, CancellationToken cancel)
+        DbConnection connection, DbTransaction transaction, IEntityType entity, Dictionary<(string, string), Known> state, List<AuditFinding> findings, CancellationToken cancel)
     {
         var keys = entity.FindPrimaryKey()!.Properties;
         var properties = entity.GetProperties().Where(p => !AuditModel.Secret(p)).ToList();
@@ -123,16 +124,16 @@ public static class AuditVerifier
     }
 
     /// <summary>The bytes of a column, whatever type a stranger has turned it into.</summary>
-    private static byte[] Blob(SqliteDataReader reader, int column) => reader.GetValue(column) switch
+    private static byte[] Blob(DbDataReader reader, int column) => reader.GetValue(column) switch
     {
         byte[] bytes => bytes,
         string text => Encoding.UTF8.GetBytes(text),
         _ => [],
     };
 
-    private static Guid Id(SqliteDataReader reader) => Blob(reader, 0) is { Length: 16 } bytes ? new Guid(bytes, bigEndian: true) : Guid.Empty;
+    private static Guid Id(DbDataReader reader) => Blob(reader, 0) is { Length: 16 } bytes ? new Guid(bytes, bigEndian: true) : Guid.Empty;
 
-    private static object? Value(SqliteDataReader reader, int column) => reader.GetValue(column) switch { DBNull => null, var value => value };
+    private static object? Value(DbDataReader reader, int column) => reader.GetValue(column) switch { DBNull => null, var value => value };
 
     private static string Text(object? value)
     {
@@ -140,7 +141,7 @@ public static class AuditVerifier
         return array[1..^1];
     }
 
-    private static SqliteCommand Command(SqliteConnection connection, SqliteTransaction transaction, string sql)
+    private static DbCommand Command(DbConnection connection, DbTransaction transaction, string sql)
     {
         var command = connection.CreateCommand();
         command.Transaction = transaction;

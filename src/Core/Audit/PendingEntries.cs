@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
+using System.Data.Common;
 using Gongzhi.Core.Storage;
-using Microsoft.Data.Sqlite;
 
 namespace Gongzhi.Core.Audit;
 
@@ -10,36 +10,28 @@ namespace Gongzhi.Core.Audit;
 /// </summary>
 public static class PendingEntries
 {
-    private const string InsertSql = "INSERT INTO ledger_pending(id, entry, created, log_index) VALUES ($id, $entry, $created, NULL)";
+    private const string InsertSql = "INSERT INTO ledger_pending(id, entry, created, log_index) VALUES (@id, @entry, @created, NULL)";
 
-    /// <summary>Idempotent; also run by <see cref="NodeDatabase.Prepare"/>.</summary>
-    public const string Sql = """
+    internal static string Table(SqlStore store) => $"""
         CREATE TABLE IF NOT EXISTS ledger_pending(
-            id BLOB PRIMARY KEY NOT NULL CHECK(length(id) = 16),
-            entry BLOB NOT NULL,
-            created INTEGER NOT NULL,
-            log_index INTEGER NULL);
+            id {store.Bytes} PRIMARY KEY NOT NULL CHECK(length(id) = 16),
+            entry {store.Bytes} NOT NULL,
+            created {store.Number} NOT NULL,
+            log_index {store.Number} NULL);
         CREATE INDEX IF NOT EXISTS ledger_pending_waiting ON ledger_pending(created) WHERE log_index IS NULL;
-        CREATE TRIGGER IF NOT EXISTS ledger_pending_fixed BEFORE UPDATE OF id, entry, created ON ledger_pending
-        BEGIN SELECT RAISE(ABORT, 'a ledger entry never changes'); END;
-        CREATE TRIGGER IF NOT EXISTS ledger_pending_kept BEFORE DELETE ON ledger_pending
-        BEGIN SELECT RAISE(ABORT, 'a ledger entry is never removed'); END;
-        CREATE TRIGGER IF NOT EXISTS ledger_pending_placed BEFORE UPDATE OF log_index ON ledger_pending
-        WHEN OLD.log_index IS NOT NULL OR EXISTS (SELECT 1 FROM ledger_pending WHERE log_index = NEW.log_index)
-        BEGIN SELECT RAISE(ABORT, 'a ledger entry keeps its index, and an index its entry'); END;
-        CREATE TRIGGER IF NOT EXISTS ledger_pending_once BEFORE INSERT ON ledger_pending
-        WHEN NEW.log_index IS NOT NULL OR EXISTS (SELECT 1 FROM ledger_pending WHERE id = NEW.id OR rowid = NEW.rowid)
-        BEGIN SELECT RAISE(ABORT, 'a ledger entry is never replaced, and waits for its index'); END;
         """;
 
+    /// <summary>What keeps entries as they are: none is removed, changed or replaced, and an index is given once.</summary>
+    internal static IReadOnlyList<Guard> Guards(SqlStore store) => store.KeepPending();
+
     /// <summary>Adds an entry with one salted commitment, SHA-256(0x00 ‖ canonical JSON ‖ salt). The id is a UUIDv7; its time becomes <c>created</c>.</summary>
-    public static void Add(SqliteConnection connection, SqliteTransaction transaction, Guid id, string kind, byte[] commitment32) =>
+    public static void Add(DbConnection connection, DbTransaction transaction, Guid id, string kind, byte[] commitment32) =>
         Insert(connection, transaction, id, EntryBytes.Commitment(id, kind, commitment32));
 
     /// <summary>Adds the entry of a batch. The id is a UUIDv7.</summary>
     public static void AddBatch(WriteScope scope, Guid id, byte[] entry) => Bind(scope.Kept(InsertSql), id, entry).ExecuteNonQuery();
 
-    private static void Insert(SqliteConnection connection, SqliteTransaction transaction, Guid id, byte[] entry)
+    private static void Insert(DbConnection connection, DbTransaction transaction, Guid id, byte[] entry)
     {
         using var command = connection.CreateCommand();
         command.Transaction = transaction;
@@ -47,11 +39,11 @@ public static class PendingEntries
         Bind(command, id, entry).ExecuteNonQuery();
     }
 
-    private static SqliteCommand Bind(SqliteCommand command, Guid id, byte[] entry)
+    private static DbCommand Bind(DbCommand command, Guid id, byte[] entry)
     {
         var bytes = id.ToByteArray(bigEndian: true);
         if (bytes[6] >> 4 != 7)
             throw new ArgumentException("An entry id is a UUIDv7.", nameof(id));
-        return command.Set("$id", bytes).Set("$entry", entry).Set("$created", (BinaryPrimitives.ReadInt64BigEndian(bytes) >> 16 & 0xFFFF_FFFF_FFFF) * 1_000);
+        return command.Set("@id", bytes).Set("@entry", entry).Set("@created", (BinaryPrimitives.ReadInt64BigEndian(bytes) >> 16 & 0xFFFF_FFFF_FFFF) * 1_000);
     }
 }

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Gongzhi.Core.Storage;
 
 namespace Gongzhi.Core.Policy;
@@ -10,9 +11,9 @@ public sealed class PolicyEpoch : IHotSchema
 {
     private long _current = 1;
 
-    public string Sql => """
-        CREATE TABLE IF NOT EXISTS policy_epoch(id INTEGER PRIMARY KEY CHECK(id = 1), epoch INTEGER NOT NULL);
-        INSERT OR IGNORE INTO policy_epoch(id, epoch) VALUES (1, 1);
+    public string Sql(SqlStore store) => $"""
+        CREATE TABLE IF NOT EXISTS policy_epoch(id {store.Number} PRIMARY KEY CHECK(id = 1), epoch {store.Number} NOT NULL);
+        INSERT INTO policy_epoch(id, epoch) VALUES (1, 1) ON CONFLICT DO NOTHING;
         """;
 
     public long Current => Volatile.Read(ref _current);
@@ -26,7 +27,7 @@ public sealed class PolicyEpoch : IHotSchema
     }
 
     /// <summary>At the start, from what the database holds.</summary>
-    public void Load(Microsoft.Data.Sqlite.SqliteConnection connection)
+    public void Load(DbConnection connection)
     {
         using var command = connection.CreateCommand();
         command.CommandText = "SELECT epoch FROM policy_epoch WHERE id = 1";

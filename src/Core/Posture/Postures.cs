@@ -15,6 +15,9 @@ public sealed class PostureState
 {
     public required string Id { get; init; }
 
+    /// <summary>Counts the statements as they were committed; 0 in those of programs before it was kept.</summary>
+    public long Number { get; set; }
+
     /// <summary>Stripped division code.</summary>
     public required string Area { get; init; }
     public required PostureLevel Level { get; init; }
@@ -28,7 +31,7 @@ public sealed class PostureState
     public bool At(DateTimeOffset time) => Since <= time && (Expires is null || time < Expires);
 
     internal PostureState In(PlaceCode area) =>
-        new() { Id = Id, Area = area.ToString(), Level = Level, Reason = Reason, Author = Author, Since = Since, Expires = Expires };
+        new() { Id = Id, Number = Number, Area = area.ToString(), Level = Level, Reason = Reason, Author = Author, Since = Since, Expires = Expires };
 }
 
 public sealed class PostureModel : IModelPart
@@ -101,6 +104,7 @@ public sealed class Postures
         return await _writer.ChangeAsync((db, scope) =>
         {
             db.Audit = new AuditContext(caller.Party, now, reason);
+            state.Number = (db.Set<PostureState>().Max(p => (long?)p.Number) ?? 0) + 1;
             db.Add(state);
             _snapshot.Changed(scope);
             return (Result<string>)state.Id;
@@ -128,7 +132,8 @@ public sealed class Postures
     /// </summary>
     private static PostureState[] Latest(NodeDb db) =>
     [
-        .. db.Set<PostureState>().FromSqlRaw("SELECT * FROM posture_state WHERE rowid IN (SELECT MAX(rowid) FROM posture_state GROUP BY Area) ORDER BY rowid").AsNoTracking().AsEnumerable()
+        .. db.Set<PostureState>().Where(s => !db.Set<PostureState>().Any(later => later.Area == s.Area && later.Number > s.Number))
+            .OrderBy(s => s.Number).ThenBy(s => s.Since).ThenBy(s => s.Id).AsNoTracking().AsEnumerable()
             .Select(s => PlaceCode.TryParse(s.Area, out var area) && area.ToString() != s.Area ? s.In(area) : s)
             .GroupBy(s => s.Area, StringComparer.Ordinal).Select(g => g.Last()),
     ];

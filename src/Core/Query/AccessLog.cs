@@ -13,15 +13,15 @@ namespace Gongzhi.Core.Query;
 /// <summary>The readings: one row each, with its salted commitment in the ledger.</summary>
 public sealed class AccessSchema : IHotSchema
 {
-    public string Sql => """
+    public string Sql(SqlStore store) => $"""
         CREATE TABLE IF NOT EXISTS access (
-            id BLOB PRIMARY KEY,
-            dataset TEXT NOT NULL,
-            reader TEXT NOT NULL,             -- party id
-            time INTEGER NOT NULL,
-            content TEXT NOT NULL,            -- canonical JSON of the access
-            salt BLOB NOT NULL
-        ) WITHOUT ROWID;
+            id {store.Bytes} PRIMARY KEY,
+            dataset {store.Text} NOT NULL,
+            reader {store.Text} NOT NULL,             -- party id
+            time {store.Number} NOT NULL,
+            content {store.Text} NOT NULL,            -- canonical JSON of the access
+            salt {store.Bytes} NOT NULL
+        ){store.Clustered};
         CREATE INDEX IF NOT EXISTS access_dataset ON access(dataset, time);
         CREATE INDEX IF NOT EXISTS access_reader ON access(reader, time);
         """;
@@ -59,13 +59,13 @@ public sealed class AccessLog(NodeWriter writer, TimeProvider clock)
         var commitment = SHA256.HashData([0, .. Encoding.UTF8.GetBytes(content), .. salt]);
         await writer.RunAsync(scope =>
         {
-            using var command = scope.Command("INSERT INTO access(id, dataset, reader, time, content, salt) VALUES ($id, $dataset, $reader, $time, $content, $salt)");
-            command.Parameters.AddWithValue("$id", RecordId.Bytes(id));
-            command.Parameters.AddWithValue("$dataset", reading.Dataset);
-            command.Parameters.AddWithValue("$reader", caller.Party);
-            command.Parameters.AddWithValue("$time", Microseconds.From(now));
-            command.Parameters.AddWithValue("$content", content);
-            command.Parameters.AddWithValue("$salt", salt);
+            using var command = scope.Command("INSERT INTO access(id, dataset, reader, time, content, salt) VALUES (@id, @dataset, @reader, @time, @content, @salt)");
+            command.Set("@id", RecordId.Bytes(id));
+            command.Set("@dataset", reading.Dataset);
+            command.Set("@reader", caller.Party);
+            command.Set("@time", Microseconds.From(now));
+            command.Set("@content", content);
+            command.Set("@salt", salt);
             command.ExecuteNonQuery();
             PendingEntries.Add(scope.Connection, scope.Transaction, id, "access", commitment);
         }, cancel).ConfigureAwait(false);

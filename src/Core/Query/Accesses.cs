@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Text;
 using System.Text.Json;
 using Gongzhi.Core.Audit;
@@ -39,21 +40,21 @@ public sealed class Accesses(World world, Catalog.Catalog catalog, PartyDirector
         var sql = new StringBuilder("SELECT a.id, a.dataset, a.reader, a.time, a.content, a.salt, p.log_index FROM access a LEFT JOIN ledger_pending p ON p.id = a.id WHERE ");
         if (Everything(caller))
         {
-            sql.Append('1');
+            sql.Append("1 = 1");
         }
         else
         {
-            sql.Append("(a.reader = $me OR a.dataset IN (SELECT value FROM json_each($stewarded)))");
-            command.Parameters.AddWithValue("$me", caller.Party);
-            command.Parameters.AddWithValue("$stewarded", JsonSerializer.Serialize(catalog.All.Where(d => directory.Holds(caller, Roles.Steward, d.Owner)).Select(d => d.Id)));
+            sql.Append("(a.reader = @me OR ").Append(SqlStore.Of(world).IsOneOf("a.dataset", "@stewarded")).Append(')');
+            command.Set("@me", caller.Party);
+            command.Set("@stewarded", JsonSerializer.Serialize(catalog.All.Where(d => directory.Holds(caller, Roles.Steward, d.Owner)).Select(d => d.Id)));
         }
-        When("a.dataset = $dataset", "$dataset", filter.Dataset);
-        When("a.reader = $reader", "$reader", filter.Reader);
-        When("a.time >= $from", "$from", filter.From is { } from ? Microseconds.From(from) : null);
-        When("a.time < $to", "$to", filter.To is { } to ? Microseconds.From(to) : null);
-        When("a.id < $before", "$before", filter.Before is { } before ? RecordId.Bytes(before) : null);
-        sql.Append(" ORDER BY a.id DESC LIMIT $limit");
-        command.Parameters.AddWithValue("$limit", Math.Clamp(filter.Limit, 1, PageMax));
+        When("a.dataset = @dataset", "@dataset", filter.Dataset);
+        When("a.reader = @reader", "@reader", filter.Reader);
+        When("a.time >= @from", "@from", filter.From is { } from ? Microseconds.From(from) : null);
+        When("a.time < @to", "@to", filter.To is { } to ? Microseconds.From(to) : null);
+        When("a.id < @before", "@before", filter.Before is { } before ? RecordId.Bytes(before) : null);
+        sql.Append(" ORDER BY a.id DESC LIMIT @limit");
+        command.Set("@limit", Math.Clamp(filter.Limit, 1, PageMax));
         command.CommandText = sql.ToString();
         return Read(command);
 
@@ -62,7 +63,7 @@ public sealed class Accesses(World world, Catalog.Catalog catalog, PartyDirector
             if (value is null)
                 return;
             sql.Append(" AND ").Append(condition);
-            command.Parameters.AddWithValue(name, value);
+            command.Set(name, value);
         }
     }
 
@@ -71,15 +72,15 @@ public sealed class Accesses(World world, Catalog.Catalog catalog, PartyDirector
     {
         using var connection = NodeDatabase.OpenReader(world);
         using var command = connection.CreateCommand();
-        command.CommandText = "SELECT a.id, a.dataset, a.reader, a.time, a.content, a.salt, p.log_index FROM access a LEFT JOIN ledger_pending p ON p.id = a.id WHERE a.id = $id";
-        command.Parameters.AddWithValue("$id", RecordId.Bytes(id));
+        command.CommandText = "SELECT a.id, a.dataset, a.reader, a.time, a.content, a.salt, p.log_index FROM access a LEFT JOIN ledger_pending p ON p.id = a.id WHERE a.id = @id";
+        command.Set("@id", RecordId.Bytes(id));
         return Read(command) is [var found] && (Everything(caller) || (caller.Party.Length > 0 && found.Reader == caller.Party)
             || (catalog.Find(found.Dataset) is { } dataset && directory.Holds(caller, Roles.Steward, dataset.Owner))) ? found : null;
     }
 
     private bool Everything(Caller caller) => caller.Has(Roles.AuditAdministrator) && directory.Acts(caller.Party);
 
-    private static List<AccessView> Read(Microsoft.Data.Sqlite.SqliteCommand command)
+    private static List<AccessView> Read(DbCommand command)
     {
         var list = new List<AccessView>();
         using var reader = command.ExecuteReader();

@@ -1,6 +1,7 @@
+using System.Data.Common;
 using System.Text;
 using Gongzhi.Core.Audit;
-using Microsoft.Data.Sqlite;
+using Gongzhi.Core.Storage;
 
 namespace Gongzhi.Core.Records;
 
@@ -10,7 +11,7 @@ internal static class CheckBatches
     private const int ProgressEvery = 1_024;
 
     public static async Task<long> RunAsync(
-        SqliteConnection connection, SqliteTransaction snapshot, CheckLog log, CheckFindings findings, IProgress<RecordCheckProgress>? progress, CancellationToken cancel)
+        DbConnection connection, DbTransaction snapshot, CheckLog log, CheckFindings findings, IProgress<RecordCheckProgress>? progress, CancellationToken cancel)
     {
         Orphans(connection, snapshot, findings);
         var total = (long)Scalar(connection, snapshot, "SELECT count(*) FROM batch")!;
@@ -18,7 +19,7 @@ internal static class CheckBatches
         command.Transaction = snapshot;
         command.CommandText = """
             SELECT b.id, d.id, b.schema_version, b.rows, b.root, b.tree, b.entry, p.entry, p.log_index,
-                   (SELECT sum(l.rows) FROM segment_batch l WHERE l.batch = b.id),
+                   (SELECT CAST(sum(l.rows) AS bigint) FROM segment_batch l WHERE l.batch = b.id),
                    (SELECT count(*) FROM tail t WHERE t.dataset = b.dataset AND t.batch = b.id)
                    + (SELECT count(*) FROM replaced r WHERE r.dataset = b.dataset AND r.batch = b.id AND r.leaf IS NOT NULL
                       AND NOT EXISTS (SELECT 1 FROM segment_batch l WHERE l.batch = b.id AND r.ordinal >= l.first_ordinal AND r.ordinal < l.first_ordinal + l.rows))
@@ -37,9 +38,9 @@ internal static class CheckBatches
     }
 
     /// <summary>Every access against its ledger entry.</summary>
-    public static void Accesses(SqliteConnection connection, SqliteTransaction snapshot, CheckLog log, CheckFindings findings, CancellationToken cancel)
+    public static void Accesses(DbConnection connection, DbTransaction snapshot, CheckLog log, CheckFindings findings, CancellationToken cancel)
     {
-        if (Scalar(connection, snapshot, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'access'") is null)
+        if (!SqlStore.Of(connection).HasTable(connection, snapshot, "access"))
             return;
         using var command = connection.CreateCommand();
         command.Transaction = snapshot;
@@ -60,7 +61,7 @@ internal static class CheckBatches
         }
     }
 
-    private static async Task CheckAsync(SqliteDataReader reader, CheckLog log, CheckFindings findings, CancellationToken cancel)
+    private static async Task CheckAsync(DbDataReader reader, CheckLog log, CheckFindings findings, CancellationToken cancel)
     {
         if (Blob(reader, 0) is not { Length: 16 } idBytes)
         {
@@ -79,7 +80,7 @@ internal static class CheckBatches
     }
 
     private static async Task<(string? English, string Chinese)> FaultAsync(
-        SqliteDataReader reader, Guid id, string? dataset, long? index, CheckLog log, CancellationToken cancel)
+        DbDataReader reader, Guid id, string? dataset, long? index, CheckLog log, CancellationToken cancel)
     {
         if (dataset is null)
             return ("its dataset does not exist.", "其数据集不存在。");
@@ -104,17 +105,17 @@ internal static class CheckBatches
     }
 
     /// <summary>A batch entry in the ledger whose batch is gone.</summary>
-    private static void Orphans(SqliteConnection connection, SqliteTransaction snapshot, CheckFindings findings)
+    private static void Orphans(DbConnection connection, DbTransaction snapshot, CheckFindings findings)
     {
         byte[] head = [0x89, 0x6D, .. "gongzhi/entry"u8, 0x01, 0x65, .. "batch"u8];
         using var command = connection.CreateCommand();
         command.Transaction = snapshot;
         command.CommandText = """
             SELECT p.id, p.log_index FROM ledger_pending p
-            WHERE substr(p.entry, 1, $length) = $head AND NOT EXISTS (SELECT 1 FROM batch b WHERE b.entry = p.id)
+            WHERE substr(p.entry, 1, @length) = @head AND NOT EXISTS (SELECT 1 FROM batch b WHERE b.entry = p.id)
             """;
-        command.Parameters.AddWithValue("$length", head.Length);
-        command.Parameters.AddWithValue("$head", head);
+        command.Set("@length", head.Length);
+        command.Set("@head", head);
         using var reader = command.ExecuteReader();
         while (reader.Read())
         {
@@ -125,7 +126,7 @@ internal static class CheckBatches
         }
     }
 
-    private static object? Scalar(SqliteConnection connection, SqliteTransaction snapshot, string sql)
+    private static object? Scalar(DbConnection connection, DbTransaction snapshot, string sql)
     {
         using var command = connection.CreateCommand();
         command.Transaction = snapshot;
@@ -134,7 +135,7 @@ internal static class CheckBatches
     }
 
     /// <summary>The bytes of a column, whatever type a stranger has turned it into.</summary>
-    internal static byte[] Blob(SqliteDataReader reader, int column) => reader.GetValue(column) switch
+    internal static byte[] Blob(DbDataReader reader, int column) => reader.GetValue(column) switch
     {
         byte[] bytes => bytes,
         string text => Encoding.UTF8.GetBytes(text),

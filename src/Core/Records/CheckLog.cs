@@ -1,5 +1,6 @@
+using System.Data.Common;
+using Gongzhi.Core.Storage;
 using Gongzhi.Ledger;
-using Microsoft.Data.Sqlite;
 
 namespace Gongzhi.Core.Records;
 
@@ -33,13 +34,13 @@ internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings fin
     }
 
     /// <summary>Compares every entry of the log with the database's copy, and the head with the one the database committed.</summary>
-    public async Task CompareAsync(SqliteConnection connection, SqliteTransaction snapshot, CancellationToken cancel)
+    public async Task CompareAsync(DbConnection connection, DbTransaction snapshot, CancellationToken cancel)
     {
         Head(connection, snapshot);
         using var command = connection.CreateCommand();
         command.Transaction = snapshot;
-        command.CommandText = "SELECT log_index, entry FROM ledger_pending WHERE log_index < $size ORDER BY log_index";
-        command.Parameters.AddWithValue("$size", _size);
+        command.CommandText = "SELECT log_index, entry FROM ledger_pending WHERE log_index < @size ORDER BY log_index";
+        command.Set("@size", _size);
         using var reader = command.ExecuteReader();
         var more = reader.Read();
         for (long bundle = 0; bundle << 8 < _size; bundle++)
@@ -78,15 +79,15 @@ internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings fin
         return entries?[(int)(index & 0xFF)].ToArray();
     }
 
-    public static long? IndexOf(SqliteConnection connection, Guid entry)
+    public static long? IndexOf(DbConnection connection, Guid entry)
     {
         using var command = connection.CreateCommand();
-        command.CommandText = "SELECT log_index FROM ledger_pending WHERE id = $id";
-        command.Parameters.AddWithValue("$id", RecordId.Bytes(entry));
+        command.CommandText = "SELECT log_index FROM ledger_pending WHERE id = @id";
+        command.Set("@id", RecordId.Bytes(entry));
         return command.ExecuteScalar() is long index ? index : null;
     }
 
-    private void Head(SqliteConnection connection, SqliteTransaction snapshot)
+    private void Head(DbConnection connection, DbTransaction snapshot)
     {
         using var command = connection.CreateCommand();
         command.Transaction = snapshot;

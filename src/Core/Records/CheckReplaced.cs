@@ -1,9 +1,9 @@
 using System.Collections.Concurrent;
+using System.Data.Common;
 using System.Security.Cryptography;
 using System.Text.Json;
 using Gongzhi.Core.Audit;
 using Gongzhi.Core.Storage;
-using Microsoft.Data.Sqlite;
 
 namespace Gongzhi.Core.Records;
 
@@ -19,12 +19,12 @@ internal sealed class CheckReplaced(World world, CheckFindings findings)
     private readonly ConcurrentDictionary<Guid, Guid> _supersedes = new();
 
     /// <summary>A row was read that says which record it supersedes. Used by several threads.</summary>
-    public void Superseding(SqliteConnection reader, long dataset, string? id, Guid record, Guid superseded)
+    public void Superseding(DbConnection reader, long dataset, string? id, Guid record, Guid superseded)
     {
         _supersedes[record] = superseded;
         if (!RecordId.TrySplit(superseded, out var batch, out var ordinal))
             return;
-        using var command = Row(reader, "SELECT by_record FROM replaced WHERE dataset = $dataset AND batch = $batch AND ordinal = $ordinal", dataset, batch, ordinal);
+        using var command = Row(reader, "SELECT by_record FROM replaced WHERE dataset = @dataset AND batch = @batch AND ordinal = @ordinal", dataset, batch, ordinal);
         using var row = command.ExecuteReader();
         if (!row.Read() || !CheckBatches.Blob(row, 0).AsSpan().SequenceEqual(RecordId.Bytes(record)))
         {
@@ -34,15 +34,15 @@ internal sealed class CheckReplaced(World world, CheckFindings findings)
     }
 
     /// <summary>After all rows were read.</summary>
-    public void Finish(SqliteConnection connection, SqliteTransaction snapshot, CheckLog log, CancellationToken cancel)
+    public void Finish(DbConnection connection, DbTransaction snapshot, CheckLog log, CancellationToken cancel)
     {
         using var now = RecordCheck.OpenReadOnly(world);
         Listed(connection, snapshot, now, cancel);
         Unmarked(connection, snapshot);
-        Erasures(connection, snapshot, log, cancel);
+        Erasures(connection, snapshot, now, log, cancel);
     }
 
-    private void Listed(SqliteConnection connection, SqliteTransaction snapshot, SqliteConnection now, CancellationToken cancel)
+    private void Listed(DbConnection connection, DbTransaction snapshot, DbConnection now, CancellationToken cancel)
     {
         using var command = Command(connection, snapshot, """
             SELECT r.dataset, d.id, r.batch, r.ordinal, r.by_record, r.leaf, b.rows, e.erasure FROM replaced r
@@ -74,18 +74,18 @@ internal sealed class CheckReplaced(World world, CheckFindings findings)
     }
 
     /// <summary>Whether the row says so itself; of an erased one only its leaf is known, which its own line accounts for.</summary>
-    private bool Supersedes(SqliteConnection now, long dataset, byte[] by, Guid record)
+    private bool Supersedes(DbConnection now, long dataset, byte[] by, Guid record)
     {
         if (by.Length != 16 || !RecordId.TrySplit(RecordId.FromBytes(by), out var batch, out var ordinal))
             return false;
         if (_supersedes.TryGetValue(RecordId.FromBytes(by), out var superseded))
             return superseded == record;
-        using var command = Row(now, "SELECT EXISTS (SELECT 1 FROM replaced WHERE dataset = $dataset AND batch = $batch AND ordinal = $ordinal AND leaf IS NOT NULL)", dataset, batch, ordinal);
-        return (long)command.ExecuteScalar()! != 0;
+        using var command = Row(now, "SELECT EXISTS (SELECT 1 FROM replaced WHERE dataset = @dataset AND batch = @batch AND ordinal = @ordinal AND leaf IS NOT NULL)", dataset, batch, ordinal);
+        return command.IsTrue();
     }
 
     /// <summary>A segment that is not marked is read whole: what is replaced in it would still be shown.</summary>
-    private void Unmarked(SqliteConnection connection, SqliteTransaction snapshot)
+    private void Unmarked(DbConnection connection, DbTransaction snapshot)
     {
         using var command = Command(connection, snapshot, """
             SELECT DISTINCT s.name, d.id FROM segment s JOIN segment_batch l ON l.segment = s.number LEFT JOIN dataset d ON d.number = s.dataset
@@ -101,7 +101,7 @@ internal sealed class CheckReplaced(World world, CheckFindings findings)
         }
     }
 
-    private void Erasures(SqliteConnection connection, SqliteTransaction snapshot, CheckLog log, CancellationToken cancel)
+    private void Erasures(DbConnection connection, DbTransaction snapshot, DbConnection now, CheckLog log, CancellationToken cancel)
     {
         using (var command = Command(connection, snapshot, """
             SELECT e.id, d.id, e.author, e.time, e.reason, e.records, e.content, e.salt, p.entry, p.log_index FROM erasure e
@@ -119,7 +119,7 @@ internal sealed class CheckReplaced(World world, CheckFindings findings)
                     Erasure(id, index, row, "is not what its ledger entry commits to", "与其存证日志条目的承诺不符");
                 else if (!Agrees(row, id))
                     Erasure(id, index, row, "does not agree with its own committed content", "与其自身所承诺的内容不符");
-                else if (!Digest(connection, snapshot, id, out var count).AsSpan().SequenceEqual(Named(row, out var expected)) || count != expected)
+                else if (!Digest(now, id, out var count).AsSpan().SequenceEqual(Named(row, out var expected)) || count != expected)
                     Erasure(id, index, row, "did not erase the rows that are listed for it", "所抹除的行与登记的行不符");
             }
         }
@@ -128,18 +128,18 @@ internal sealed class CheckReplaced(World world, CheckFindings findings)
                 OR NOT EXISTS (SELECT 1 FROM replaced r WHERE r.dataset = e.dataset AND r.batch = e.batch AND r.ordinal = e.ordinal AND r.leaf IS NOT NULL)
             """, "node.db erased", n => $"{n} rows are listed as erased, but by no erasure, or without the leaf that stays of an erased row.", n => $"有 {n} 行登记为已抹除，但没有相应的抹除登记，或缺少应保留的叶哈希。");
         byte[] head = [0x85, 0x6D, .. "gongzhi/entry"u8, 0x01, 0x67, .. "erasure"u8];
-        Count(connection, snapshot, $"SELECT count(*) FROM ledger_pending p WHERE substr(p.entry, 1, {head.Length}) = X'{Convert.ToHexString(head)}' AND NOT EXISTS (SELECT 1 FROM erasure e WHERE e.id = p.id)",
+        Count(connection, snapshot, $"SELECT count(*) FROM ledger_pending p WHERE substr(p.entry, 1, {head.Length}) = {SqlStore.Of(connection).Literal(head)} AND NOT EXISTS (SELECT 1 FROM erasure e WHERE e.id = p.id)",
             "node.db erasure", n => $"{n} ledger entries commit to an erasure that is not in the database.", n => $"有 {n} 个存证日志条目所承诺的抹除不在数据库中。");
     }
 
-    private void Count(SqliteConnection connection, SqliteTransaction snapshot, string sql, string place, Func<long, string> english, Func<long, string> chinese)
+    private void Count(DbConnection connection, DbTransaction snapshot, string sql, string place, Func<long, string> english, Func<long, string> chinese)
     {
         using var command = Command(connection, snapshot, sql);
         if ((long)command.ExecuteScalar()! is > 0 and var count)
             findings.Add(new CheckFinding(CheckKind.Erasure, place, english(count), chinese(count)));
     }
 
-    private static bool Agrees(SqliteDataReader row, Guid id)
+    private static bool Agrees(DbDataReader row, Guid id)
     {
         try
         {
@@ -156,7 +156,7 @@ internal sealed class CheckReplaced(World world, CheckFindings findings)
     }
 
     /// <summary>The digest of the records it names, and how many; only for content that <see cref="Agrees"/>.</summary>
-    private static byte[] Named(SqliteDataReader row, out long count)
+    private static byte[] Named(DbDataReader row, out long count)
     {
         count = row.GetInt64(5);
         using var content = JsonDocument.Parse(CheckBatches.Blob(row, 6));
@@ -164,11 +164,11 @@ internal sealed class CheckReplaced(World world, CheckFindings findings)
     }
 
     /// <summary>SHA-256 over the ids of its rows in order, as <see cref="Records.Erasures"/> commits to them.</summary>
-    private static byte[] Digest(SqliteConnection connection, SqliteTransaction snapshot, Guid erasure, out long count)
+    private static byte[] Digest(DbConnection reader, Guid erasure, out long count)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        using var command = Command(connection, snapshot, "SELECT batch, ordinal FROM erased WHERE erasure = $erasure");
-        command.Parameters.AddWithValue("$erasure", RecordId.Bytes(erasure));
+        using var command = reader.Command("SELECT batch, ordinal FROM erased WHERE erasure = @erasure");
+        command.Set("@erasure", RecordId.Bytes(erasure));
         using var row = command.ExecuteReader();
         var ids = new List<Guid>();
         while (row.Read())
@@ -184,18 +184,16 @@ internal sealed class CheckReplaced(World world, CheckFindings findings)
     }
 
     /// <summary>The places against what the last import left: nothing else may change them.</summary>
-    public static void Places(SqliteConnection connection, SqliteTransaction snapshot, CheckFindings findings)
+    public static void Places(DbConnection connection, DbTransaction snapshot, CheckFindings findings)
     {
-        using (var command = Command(connection, snapshot, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'place'"))
-        {
-            if (command.ExecuteScalar() is null)
-                return;
-        }
+        var store = SqlStore.Of(connection);
+        if (!store.HasTable(connection, snapshot, "place"))
+            return;
         string? last = null;
         var imported = false;
-        using (var command = Command(connection, snapshot, """
-            SELECT json_extract(CAST(content AS TEXT), '$.state') FROM audit_change
-            WHERE json_valid(CAST(content AS TEXT)) AND json_extract(CAST(content AS TEXT), '$.what') = 'Place' ORDER BY seq DESC LIMIT 1
+        using (var command = Command(connection, snapshot, $"""
+            SELECT {store.JsonText("content", "state")} FROM audit_change
+            WHERE {store.IsJson("content")} AND {store.JsonText("content", "what")} = 'Place' ORDER BY seq DESC LIMIT 1
             """))
         using (var row = command.ExecuteReader())
         {
@@ -217,20 +215,20 @@ internal sealed class CheckReplaced(World world, CheckFindings findings)
     private void Erasure(string? dataset, Guid batch, long ordinal, string english, string chinese) =>
         findings.Add(new CheckFinding(CheckKind.Erasure, Place, english, chinese) { Dataset = dataset, Batch = batch, FirstRow = ordinal, LastRow = ordinal });
 
-    private void Erasure(Guid id, long? index, SqliteDataReader row, string english, string chinese) =>
+    private void Erasure(Guid id, long? index, DbDataReader row, string english, string chinese) =>
         findings.Add(new CheckFinding(CheckKind.Erasure, $"node.db erasure {id}", $"The erasure {id} {english}.", $"抹除 {id} {chinese}。") { Dataset = row.IsDBNull(1) ? null : row.GetString(1), Index = index });
 
-    private static SqliteCommand Row(SqliteConnection reader, string sql, long dataset, Guid batch, long ordinal)
+    private static DbCommand Row(DbConnection reader, string sql, long dataset, Guid batch, long ordinal)
     {
         var command = reader.CreateCommand();
         command.CommandText = sql;
-        command.Parameters.AddWithValue("$dataset", dataset);
-        command.Parameters.AddWithValue("$batch", RecordId.Bytes(batch));
-        command.Parameters.AddWithValue("$ordinal", ordinal);
+        command.Set("@dataset", dataset);
+        command.Set("@batch", RecordId.Bytes(batch));
+        command.Set("@ordinal", ordinal);
         return command;
     }
 
-    private static SqliteCommand Command(SqliteConnection connection, SqliteTransaction snapshot, string sql)
+    private static DbCommand Command(DbConnection connection, DbTransaction snapshot, string sql)
     {
         var command = connection.CreateCommand();
         command.Transaction = snapshot;

@@ -1,8 +1,9 @@
+using System.Data.Common;
 using System.Security.Cryptography;
 using System.Text.Json;
 using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Storage;
 using Gongzhi.Ledger;
-using Microsoft.Data.Sqlite;
 
 namespace Gongzhi.Core.Records;
 
@@ -10,7 +11,7 @@ namespace Gongzhi.Core.Records;
 /// The rows' part of a check: each segment file against its name, and each row of segments and tail, encoded again and hashed, against the
 /// hashes kept with its batch. Segments are read side by side, one group of rows at a time.
 /// </summary>
-internal sealed class CheckRows(World world, SqliteConnection connection, SqliteTransaction snapshot, CheckReplaced replaced, CheckFindings findings, IProgress<RecordCheckProgress>? progress)
+internal sealed class CheckRows(World world, DbConnection connection, DbTransaction snapshot, CheckReplaced replaced, CheckFindings findings, IProgress<RecordCheckProgress>? progress)
 {
     private const int FileBufferBytes = 1 << 20;
 
@@ -56,7 +57,7 @@ internal sealed class CheckRows(World world, SqliteConnection connection, Sqlite
             return ValueTask.CompletedTask;
         });
 
-    private void Check(SqliteConnection reader, Listed listed, CancellationToken cancel)
+    private void Check(DbConnection reader, Listed listed, CancellationToken cancel)
     {
         var place = "segments/" + listed.Name + ".parquet";
         var dataset = _definitions.GetValueOrDefault((listed.Dataset, listed.Segment.SchemaVersion));
@@ -88,7 +89,7 @@ internal sealed class CheckRows(World world, SqliteConnection connection, Sqlite
         {
             _runs.Moved();
         }
-        catch (Exception e) when (e is not (OperationCanceledException or SqliteException or IOException))
+        catch (Exception e) when (e is not (OperationCanceledException or DbException or IOException))
         {
             // Whatever a reader of Parquet trips over, the file is not the one that was written under its name.
             Changed(place, dataset, $"it cannot be read: {e.Message}", "无法读取");
@@ -98,7 +99,7 @@ internal sealed class CheckRows(World world, SqliteConnection connection, Sqlite
     private void Changed(string place, Dataset dataset, string english, string chinese) =>
         findings.Add(new CheckFinding(CheckKind.Segment, place, $"The segment {Path.GetFileName(place)} was changed: {english}.", $"分段文件 {Path.GetFileName(place)} 已被改动：{chinese}。") { Dataset = dataset.Id });
 
-    private void ReadRows(SqliteConnection reader, Listed listed, Dataset dataset, string place, CancellationToken cancel)
+    private void ReadRows(DbConnection reader, Listed listed, Dataset dataset, string place, CancellationToken cancel)
     {
         using var file = new SegmentReader(dataset, listed.Segment);
         var hasher = new Hasher(_runs, replaced, reader, dataset, new RowSource(CheckKind.SegmentRow, place));
@@ -211,12 +212,12 @@ internal sealed class CheckRows(World world, SqliteConnection connection, Sqlite
         }
     }
 
-    private List<Listed> List(SqliteConnection from, SqliteTransaction? transaction, long after)
+    private List<Listed> List(DbConnection from, DbTransaction? transaction, long after)
     {
         using var command = from.CreateCommand();
         command.Transaction = transaction;
-        command.CommandText = "SELECT number, dataset, name, schema_version, rows, bytes, time_min, time_max, place_min, place_max FROM segment WHERE number > $after ORDER BY number";
-        command.Parameters.AddWithValue("$after", after);
+        command.CommandText = "SELECT number, dataset, name, schema_version, rows, bytes, time_min, time_max, place_min, place_max FROM segment WHERE number > @after ORDER BY number";
+        command.Set("@after", after);
         var list = new List<Listed>();
         using var reader = command.ExecuteReader();
         while (reader.Read())
@@ -238,16 +239,16 @@ internal sealed class CheckRows(World world, SqliteConnection connection, Sqlite
         return list;
     }
 
-    private static bool IsListed(SqliteConnection reader, long number)
+    private static bool IsListed(DbConnection reader, long number)
     {
         using var command = reader.CreateCommand();
-        command.CommandText = "SELECT 1 FROM segment WHERE number = $number";
-        command.Parameters.AddWithValue("$number", number);
+        command.CommandText = "SELECT 1 FROM segment WHERE number = @number";
+        command.Set("@number", number);
         return command.ExecuteScalar() is not null;
     }
 
     /// <summary>Leaves of rows as one thread reads them from one segment.</summary>
-    private sealed class Hasher(CheckRuns runs, CheckReplaced replaced, SqliteConnection reader, Dataset dataset, RowSource source)
+    private sealed class Hasher(CheckRuns runs, CheckReplaced replaced, DbConnection reader, Dataset dataset, RowSource source)
     {
         private readonly EncodedRows _buffer = new();
         private (Guid Batch, RowEncoder Encoder)? _encoder;

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
+using System.Data.Common;
+using Gongzhi.Core.Storage;
 using Gongzhi.Ledger;
-using Microsoft.Data.Sqlite;
 
 namespace Gongzhi.Core.Records;
 
@@ -36,13 +37,13 @@ internal sealed class CheckRuns(World world, CheckFindings findings)
 
     public void Moved() => _moved = true;
 
-    public CheckedBatch? Find(SqliteConnection reader, Guid batch)
+    public CheckedBatch? Find(DbConnection reader, Guid batch)
     {
         if (_batches.TryGetValue(batch, out var known))
             return known;
         using var command = reader.CreateCommand();
-        command.CommandText = "SELECT b.dataset, d.id, b.rows, b.root, b.tree, b.subject_salt FROM batch b LEFT JOIN dataset d ON d.number = b.dataset WHERE b.id = $id";
-        command.Parameters.AddWithValue("$id", RecordId.Bytes(batch));
+        command.CommandText = "SELECT b.dataset, d.id, b.rows, b.root, b.tree, b.subject_salt FROM batch b LEFT JOIN dataset d ON d.number = b.dataset WHERE b.id = @id";
+        command.Set("@id", RecordId.Bytes(batch));
         using var row = command.ExecuteReader();
         if (!row.Read())
             return null;
@@ -60,7 +61,7 @@ internal sealed class CheckRuns(World world, CheckFindings findings)
         $"{source.Place} holds rows of batch {batch}, which does not exist or ends before them.", $"{source.Place} 中有批次 {batch} 的行，而该批次不存在或没有这些行。") { Batch = batch, Dataset = dataset });
 
     /// <summary>Takes leaves of consecutive rows of one batch.</summary>
-    public void Add(SqliteConnection reader, long dataset, Guid batch, long first, ReadOnlySpan<byte> leaves, RowSource source)
+    public void Add(DbConnection reader, long dataset, Guid batch, long first, ReadOnlySpan<byte> leaves, RowSource source)
     {
         if (Find(reader, batch) is not { } known || known.Dataset != dataset || first + leaves.Length / 32 > known.Rows)
         {
@@ -148,14 +149,14 @@ internal sealed class CheckRuns(World world, CheckFindings findings)
         { Dataset = known.DatasetId, Batch = batch, FirstRow = first, LastRow = last });
     }
 
-    private static void Erased(SqliteConnection reader, CheckedBatch known, Guid batch, long run, OpenRun open)
+    private static void Erased(DbConnection reader, CheckedBatch known, Guid batch, long run, OpenRun open)
     {
         using var command = reader.CreateCommand();
-        command.CommandText = "SELECT ordinal, leaf FROM replaced WHERE dataset = $dataset AND batch = $batch AND ordinal >= $first AND ordinal < $end AND leaf IS NOT NULL";
-        command.Parameters.AddWithValue("$dataset", known.Dataset);
-        command.Parameters.AddWithValue("$batch", RecordId.Bytes(batch));
-        command.Parameters.AddWithValue("$first", run * BatchTree.Span);
-        command.Parameters.AddWithValue("$end", run * BatchTree.Span + open.Have.Length);
+        command.CommandText = "SELECT ordinal, leaf FROM replaced WHERE dataset = @dataset AND batch = @batch AND ordinal >= @first AND ordinal < @end AND leaf IS NOT NULL";
+        command.Set("@dataset", known.Dataset);
+        command.Set("@batch", RecordId.Bytes(batch));
+        command.Set("@first", run * BatchTree.Span);
+        command.Set("@end", run * BatchTree.Span + open.Have.Length);
         using var rows = command.ExecuteReader();
         while (rows.Read())
         {

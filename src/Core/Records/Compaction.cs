@@ -137,16 +137,16 @@ public sealed class Compaction : IAsyncDisposable
         foreach (var segment in due)
         {
             links.AddRange(TakeLinks(scope, segment.Number));
-            using var delete = scope.Command("DELETE FROM segment WHERE number = $number AND name = $name RETURNING has_replaced");
-            delete.Parameters.AddWithValue("$number", segment.Number);
-            delete.Parameters.AddWithValue("$name", Path.GetFileNameWithoutExtension(segment.Path));
+            using var delete = scope.Command("DELETE FROM segment WHERE number = @number AND name = @name RETURNING has_replaced");
+            delete.Set("@number", segment.Number);
+            delete.Set("@name", Path.GetFileNameWithoutExtension(segment.Path));
             replaced |= (long)(delete.ExecuteScalar() ?? throw new InvalidOperationException("A segment changed while it was merged; what is due is looked up again later.")) != 0;
         }
         Link(scope, number, links);
         if (replaced)
         {
-            using var mark = scope.Command("UPDATE segment SET has_replaced = 1 WHERE number = $number");
-            mark.Parameters.AddWithValue("$number", number);
+            using var mark = scope.Command("UPDATE segment SET has_replaced = 1 WHERE number = @number");
+            mark.Set("@number", number);
             mark.ExecuteNonQuery();
         }
         var kept = merged with { Number = number, HasReplaced = replaced };
@@ -158,8 +158,8 @@ public sealed class Compaction : IAsyncDisposable
     private static List<(byte[] Batch, long First, long Rows)> TakeLinks(WriteScope scope, long segment)
     {
         var links = new List<(byte[], long, long)>();
-        using var command = scope.Command("DELETE FROM segment_batch WHERE segment = $segment RETURNING batch, first_ordinal, rows");
-        command.Parameters.AddWithValue("$segment", segment);
+        using var command = scope.Command("DELETE FROM segment_batch WHERE segment = @segment RETURNING batch, first_ordinal, rows");
+        command.Set("@segment", segment);
         using var reader = command.ExecuteReader();
         while (reader.Read())
             links.Add(((byte[])reader[0], reader.GetInt64(1), reader.GetInt64(2)));
@@ -169,11 +169,11 @@ public sealed class Compaction : IAsyncDisposable
     /// <summary>Links the batches to the merged segment; runs of one batch that now lie together become one.</summary>
     private static void Link(WriteScope scope, long segment, List<(byte[] Batch, long First, long Rows)> links)
     {
-        using var insert = scope.Command("INSERT INTO segment_batch(batch, first_ordinal, segment, rows) VALUES ($batch, $first, $segment, $rows)");
-        insert.Parameters.AddWithValue("$segment", segment);
-        var batch = insert.Parameters.Add("$batch", Microsoft.Data.Sqlite.SqliteType.Blob);
-        var first = insert.Parameters.Add("$first", Microsoft.Data.Sqlite.SqliteType.Integer);
-        var rows = insert.Parameters.Add("$rows", Microsoft.Data.Sqlite.SqliteType.Integer);
+        using var insert = scope.Command("INSERT INTO segment_batch(batch, first_ordinal, segment, rows) VALUES (@batch, @first, @segment, @rows)");
+        insert.Set("@segment", segment);
+        var batch = insert.Parameter("@batch");
+        var first = insert.Parameter("@first");
+        var rows = insert.Parameter("@rows");
         foreach (var group in links.GroupBy(l => RecordId.FromBytes(l.Batch)).OrderBy(g => g.Key))
         {
             (long First, long Rows)? open = null;

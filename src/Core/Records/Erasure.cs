@@ -24,32 +24,32 @@ public sealed record Erasure(Guid Id, string Dataset, string Author, DateTimeOff
 /// <summary>Erasures, and which rows each took away. No content: the leaf that stays is in <c>replaced</c>.</summary>
 public sealed class ErasureSchema : IHotSchema
 {
-    public string Sql => """
+    public string Sql(SqlStore store) => $"""
         CREATE TABLE IF NOT EXISTS erasure (
-            id BLOB PRIMARY KEY,
-            dataset INTEGER NOT NULL,
-            author TEXT NOT NULL,             -- party id
-            time INTEGER NOT NULL,
-            reason TEXT NOT NULL,
-            records INTEGER NOT NULL,
-            request BLOB NOT NULL,            -- what was asked, hashed under the node's subject key: tells a repeat
-            content TEXT NOT NULL,            -- canonical JSON of the erasure
-            salt BLOB NOT NULL,
-            finished INTEGER                  -- when the last copy was gone; null until then
-        ) WITHOUT ROWID;
+            id {store.Bytes} PRIMARY KEY,
+            dataset {store.Number} NOT NULL,
+            author {store.Text} NOT NULL,             -- party id
+            time {store.Number} NOT NULL,
+            reason {store.Text} NOT NULL,
+            records {store.Number} NOT NULL,
+            request {store.Bytes} NOT NULL,            -- what was asked, hashed under the node's subject key: tells a repeat
+            content {store.Text} NOT NULL,            -- canonical JSON of the erasure
+            salt {store.Bytes} NOT NULL,
+            finished {store.Number}                  -- when the last copy was gone; null until then
+        ){store.Clustered};
         CREATE INDEX IF NOT EXISTS erasure_request ON erasure(request);
 
         CREATE TABLE IF NOT EXISTS erased (
-            dataset INTEGER NOT NULL,
-            batch BLOB NOT NULL,
-            ordinal INTEGER NOT NULL,
-            erasure BLOB NOT NULL REFERENCES erasure(id),
+            dataset {store.Number} NOT NULL,
+            batch {store.Bytes} NOT NULL,
+            ordinal {store.Number} NOT NULL,
+            erasure {store.Bytes} NOT NULL REFERENCES erasure(id),
             PRIMARY KEY (dataset, batch, ordinal)
-        ) WITHOUT ROWID;
+        ){store.Clustered};
 
         CREATE TABLE IF NOT EXISTS segment_discarded (
-            name TEXT PRIMARY KEY,            -- a file that is not listed any more and must be deleted
-            erasure BLOB NOT NULL
-        ) WITHOUT ROWID;
+            name {store.Text} PRIMARY KEY,            -- a file that is not listed any more and must be deleted
+            erasure {store.Bytes} NOT NULL
+        ){store.Clustered};
         """;
 }

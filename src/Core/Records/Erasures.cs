@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Encodings.Web;
@@ -7,7 +8,6 @@ using Gongzhi.Core.Audit;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Query;
 using Gongzhi.Core.Storage;
-using Microsoft.Data.Sqlite;
 
 namespace Gongzhi.Core.Records;
 
@@ -75,10 +75,10 @@ public sealed class Erasures(World world, RecordStore store, Catalog.Catalog cat
     /// <summary>The erasure that took a row away, or null.</summary>
     public Erasure? FindByRecord(Dataset dataset, Guid record) =>
         RecordId.TrySplit(record, out var batch, out var ordinal)
-            ? Find(dataset, "e.id = (SELECT erasure FROM erased WHERE dataset = $dataset AND batch = $batch AND ordinal = $ordinal)", command =>
+            ? Find(dataset, "e.id = (SELECT erasure FROM erased WHERE dataset = @dataset AND batch = @batch AND ordinal = @ordinal)", command =>
             {
-                command.Parameters.AddWithValue("$batch", RecordId.Bytes(batch));
-                command.Parameters.AddWithValue("$ordinal", (long)ordinal);
+                command.Set("@batch", RecordId.Bytes(batch));
+                command.Set("@ordinal", (long)ordinal);
             })?.Erasure
             : null;
 
@@ -117,9 +117,9 @@ public sealed class Erasures(World world, RecordStore store, Catalog.Catalog cat
 
     private async Task<Result<Erasure>> RepeatAsync(byte[] asked, Dataset dataset, List<ReplacedRow> rows, CancellationToken cancel)
     {
-        var earlier = Find(dataset, "e.request = $request", command => command.Parameters.AddWithValue("$request", asked));
+        var earlier = Find(dataset, "e.request = @request", command => command.Set("@request", asked));
         if (earlier is null && rows.Count > 0 && FindByRecord(dataset, RecordId.Of(rows[0].Batch, rows[0].Ordinal)) is { } other)
-            earlier = Find(dataset, "e.id = $id", command => command.Parameters.AddWithValue("$id", RecordId.Bytes(other.Id)));
+            earlier = Find(dataset, "e.id = @id", command => command.Set("@id", RecordId.Bytes(other.Id)));
         if (earlier is not { } found)
             return Problem.NotFound("erasure.nothing", "The dataset holds nothing about this subject.");
         if (!found.Finished)
@@ -133,35 +133,39 @@ public sealed class Erasures(World world, RecordStore store, Catalog.Catalog cat
         InsertErasure(scope, id, now, request, asked, rows);
         foreach (var segment in segments)
             Replace(scope, dataset, id, segment);
-        using (var delete = Command(scope, "DELETE FROM tail WHERE dataset = $dataset AND batch = $batch AND ordinal = $ordinal", dataset))
+        using (var delete = Command(scope, "DELETE FROM tail WHERE dataset = @dataset AND batch = @batch AND ordinal = @ordinal", dataset))
         using (var keep = Command(scope, """
-            INSERT INTO replaced(dataset, batch, ordinal, leaf) VALUES ($dataset, $batch, $ordinal, $leaf) ON CONFLICT DO UPDATE SET leaf = excluded.leaf WHERE leaf IS NULL
+            INSERT INTO replaced(dataset, batch, ordinal, leaf) VALUES (@dataset, @batch, @ordinal, @leaf) ON CONFLICT(dataset, batch, ordinal) DO UPDATE SET leaf = excluded.leaf WHERE replaced.leaf IS NULL
             """, dataset))
-        using (var name = Command(scope, "INSERT INTO erased(dataset, batch, ordinal, erasure) VALUES ($dataset, $batch, $ordinal, $erasure)", dataset))
+        using (var name = Command(scope, "INSERT INTO erased(dataset, batch, ordinal, erasure) VALUES (@dataset, @batch, @ordinal, @erasure)", dataset))
         {
-            keep.Parameters.Add("$leaf", SqliteType.Blob);
-            name.Parameters.AddWithValue("$erasure", RecordId.Bytes(id));
+            keep.Parameter("@leaf");
+            name.Set("@erasure", RecordId.Bytes(id));
             foreach (var row in rows.OrderBy(r => r.Row.Batch).ThenBy(r => r.Row.Ordinal))
             {
-                foreach (var command in (SqliteCommand[])[delete, keep, name])
-                    (command.Parameters["$batch"].Value, command.Parameters["$ordinal"].Value) = (RecordId.Bytes(row.Row.Batch), (long)row.Row.Ordinal);
-                keep.Parameters["$leaf"].Value = row.Leaf;
+                foreach (var command in (DbCommand[])[delete, keep, name])
+                    (command.Parameters["@batch"].Value, command.Parameters["@ordinal"].Value) = (RecordId.Bytes(row.Row.Batch), (long)row.Row.Ordinal);
+                keep.Parameters["@leaf"].Value = row.Leaf;
                 if ((row.InTail && delete.ExecuteNonQuery() != 1) || keep.ExecuteNonQuery() != 1)
                     throw new InvalidOperationException("The rows changed while they were being erased.");
                 name.ExecuteNonQuery();
             }
         }
         // The digest of a small file could be used to guess what stood in it; a repeat of that request is now refused instead of answered.
-        using (var digest = scope.Command("UPDATE batch SET request_digest = NULL WHERE id = $batch"))
+        using (var digest = scope.Command("UPDATE batch SET request_digest = NULL WHERE id = @batch"))
         {
-            var batch = digest.Parameters.Add("$batch", SqliteType.Blob);
+            var batch = digest.Parameter("@batch");
             foreach (var one in rows.Select(r => r.Row.Batch).Distinct())
             {
                 batch.Value = RecordId.Bytes(one);
                 digest.ExecuteNonQuery();
             }
         }
-        Scrub(scope);
+        if (SqlStore.Of(scope.Connection).TailScrub is { } scrub)
+        {
+            using var again = scope.Command(scrub);
+            again.ExecuteNonQuery();
+        }
         store.Resync(scope, dataset);
     }
 
@@ -180,57 +184,42 @@ public sealed class Erasures(World world, RecordStore store, Catalog.Catalog cat
         }.ToJsonString(Json);
         var salt = RandomNumberGenerator.GetBytes(16);
         using var command = scope.Command("""
-            INSERT INTO erasure(id, dataset, author, time, reason, records, request, content, salt) VALUES ($id, $dataset, $author, $time, $reason, $records, $request, $content, $salt)
+            INSERT INTO erasure(id, dataset, author, time, reason, records, request, content, salt) VALUES (@id, @dataset, @author, @time, @reason, @records, @request, @content, @salt)
             """);
-        command.Parameters.AddWithValue("$id", RecordId.Bytes(id));
-        command.Parameters.AddWithValue("$dataset", request.Dataset.Number);
-        command.Parameters.AddWithValue("$author", request.Author);
-        command.Parameters.AddWithValue("$time", Microseconds.From(now));
-        command.Parameters.AddWithValue("$reason", request.Reason);
-        command.Parameters.AddWithValue("$records", rows.Count);
-        command.Parameters.AddWithValue("$request", asked);
-        command.Parameters.AddWithValue("$content", content);
-        command.Parameters.AddWithValue("$salt", salt);
+        command.Set("@id", RecordId.Bytes(id));
+        command.Set("@dataset", request.Dataset.Number);
+        command.Set("@author", request.Author);
+        command.Set("@time", Microseconds.From(now));
+        command.Set("@reason", request.Reason);
+        command.Set("@records", rows.Count);
+        command.Set("@request", asked);
+        command.Set("@content", content);
+        command.Set("@salt", salt);
         command.ExecuteNonQuery();
         PendingEntries.Add(scope.Connection, scope.Transaction, id, "erasure", EntryBytes.Commit(Encoding.UTF8.GetBytes(content), salt));
     }
 
     private static void Replace(WriteScope scope, long dataset, Guid erasure, RewrittenSegment segment)
     {
-        using var command = scope.Command("SELECT has_replaced FROM segment WHERE number = $old");
-        command.Parameters.AddWithValue("$old", segment.Old.Number);
+        using var command = scope.Command("SELECT has_replaced FROM segment WHERE number = @old");
+        command.Set("@old", segment.Old.Number);
         // Corrections may have come while the file was written.
         var replaced = command.ExecuteScalar() is long flag ? flag != 0 : throw new InvalidOperationException("A segment changed while rows of it were being erased.");
         if (segment.Fresh is { } fresh)
         {
-            command.Parameters.AddWithValue("$new", RecordStore.InsertSegment(scope, dataset, fresh with { HasReplaced = replaced }));
-            command.CommandText = "UPDATE segment_batch SET segment = $new WHERE segment = $old";
+            command.Set("@new", RecordStore.InsertSegment(scope, dataset, fresh with { HasReplaced = replaced }));
+            command.CommandText = "UPDATE segment_batch SET segment = @new WHERE segment = @old";
         }
         else
         {
-            command.CommandText = "DELETE FROM segment_batch WHERE segment = $old";
+            command.CommandText = "DELETE FROM segment_batch WHERE segment = @old";
         }
         command.ExecuteNonQuery();
         command.CommandText = """
-            INSERT INTO segment_discarded(name, erasure) SELECT name, $erasure FROM segment WHERE number = $old;
-            DELETE FROM segment WHERE number = $old;
+            INSERT INTO segment_discarded(name, erasure) SELECT name, @erasure FROM segment WHERE number = @old;
+            DELETE FROM segment WHERE number = @old;
             """;
-        command.Parameters.AddWithValue("$erasure", RecordId.Bytes(erasure));
-        command.ExecuteNonQuery();
-    }
-
-    /// <summary>
-    /// Deleted cells are overwritten (secure_delete), but a page that was split may keep a copy of a cell that moved away in its free space. So the
-    /// tail is written anew: freed pages are overwritten whole, and the new ones never held what is gone.
-    /// </summary>
-    private static void Scrub(WriteScope scope)
-    {
-        using var command = scope.Command("""
-            CREATE TEMP TABLE tail_kept AS SELECT * FROM tail;
-            DELETE FROM tail;
-            INSERT INTO tail SELECT * FROM tail_kept ORDER BY dataset, batch, ordinal;
-            DROP TABLE tail_kept;
-            """);
+        command.Set("@erasure", RecordId.Bytes(erasure));
         command.ExecuteNonQuery();
     }
 
@@ -242,13 +231,13 @@ public sealed class Erasures(World world, RecordStore store, Catalog.Catalog cat
         await tails.ForgetAsync(dataset, sequence, cancel).ConfigureAwait(false);
         await Task.WhenAll(Discarded(id).Select(name => store.Uses.Retire(Path.Combine(world.SegmentDirectory, name + ".parquet")))).WaitAsync(cancel).ConfigureAwait(false);
         world.Durably("erase", () => DurableFile.FlushDirectory(world.SegmentDirectory));
-        await NodeDatabase.TruncateJournalAsync(world, cancel).ConfigureAwait(false);
+        await SqlStore.Of(world).ClearRemainsAsync(world, cancel).ConfigureAwait(false);
         SchemaUpgrade.DiscardCopy(world);
         await writer.RunAsync(scope =>
         {
-            using var command = scope.Command("DELETE FROM segment_discarded WHERE erasure = $id; UPDATE erasure SET finished = $now WHERE id = $id");
-            command.Parameters.AddWithValue("$id", RecordId.Bytes(id));
-            command.Parameters.AddWithValue("$now", Microseconds.From(clock.GetUtcNow()));
+            using var command = scope.Command("DELETE FROM segment_discarded WHERE erasure = @id; UPDATE erasure SET finished = @now WHERE id = @id");
+            command.Set("@id", RecordId.Bytes(id));
+            command.Set("@now", Microseconds.From(clock.GetUtcNow()));
             command.ExecuteNonQuery();
         }, cancel).ConfigureAwait(false);
     }
@@ -257,8 +246,8 @@ public sealed class Erasures(World world, RecordStore store, Catalog.Catalog cat
     {
         using var connection = NodeDatabase.OpenReader(world);
         using var command = connection.CreateCommand();
-        command.CommandText = "SELECT name FROM segment_discarded WHERE erasure = $id";
-        command.Parameters.AddWithValue("$id", RecordId.Bytes(erasure));
+        command.CommandText = "SELECT name FROM segment_discarded WHERE erasure = @id";
+        command.Set("@id", RecordId.Bytes(erasure));
         var names = new List<string>();
         using var reader = command.ExecuteReader();
         while (reader.Read())
@@ -278,12 +267,12 @@ public sealed class Erasures(World world, RecordStore store, Catalog.Catalog cat
         return found;
     }
 
-    private (Erasure Erasure, bool Finished)? Find(Dataset dataset, string where, Action<SqliteCommand> bind)
+    private (Erasure Erasure, bool Finished)? Find(Dataset dataset, string where, Action<DbCommand> bind)
     {
         using var connection = NodeDatabase.OpenReader(world);
         using var command = connection.CreateCommand();
-        command.CommandText = $"SELECT e.id, e.author, e.time, e.reason, e.records, e.finished FROM erasure e WHERE e.dataset = $dataset AND {where} ORDER BY e.time DESC LIMIT 1";
-        command.Parameters.AddWithValue("$dataset", dataset.Number);
+        command.CommandText = $"SELECT e.id, e.author, e.time, e.reason, e.records, e.finished FROM erasure e WHERE e.dataset = @dataset AND {where} ORDER BY e.time DESC LIMIT 1";
+        command.Set("@dataset", dataset.Number);
         bind(command);
         using var reader = command.ExecuteReader();
         if (!reader.Read())
@@ -292,12 +281,12 @@ public sealed class Erasures(World world, RecordStore store, Catalog.Catalog cat
         return (erasure, !reader.IsDBNull(5));
     }
 
-    private static SqliteCommand Command(WriteScope scope, string sql, long dataset)
+    private static DbCommand Command(WriteScope scope, string sql, long dataset)
     {
         var command = scope.Command(sql);
-        command.Parameters.AddWithValue("$dataset", dataset);
-        command.Parameters.Add("$batch", SqliteType.Blob);
-        command.Parameters.Add("$ordinal", SqliteType.Integer);
+        command.Set("@dataset", dataset);
+        command.Parameter("@batch");
+        command.Parameter("@ordinal");
         return command;
     }
 }

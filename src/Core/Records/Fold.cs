@@ -90,16 +90,16 @@ public sealed class Fold : IAsyncDisposable
     {
         var kept = ImmutableArray.CreateBuilder<Segment>(segments.Count);
         long moved = 0;
-        using var delete = scope.Command("DELETE FROM tail WHERE dataset = $dataset AND batch = $batch AND ordinal >= $first AND ordinal < $end");
-        delete.Parameters.AddWithValue("$dataset", dataset);
-        var deleteBatch = delete.Parameters.Add("$batch", Microsoft.Data.Sqlite.SqliteType.Blob);
-        var deleteFirst = delete.Parameters.Add("$first", Microsoft.Data.Sqlite.SqliteType.Integer);
-        var deleteEnd = delete.Parameters.Add("$end", Microsoft.Data.Sqlite.SqliteType.Integer);
-        using var link = scope.Command("INSERT INTO segment_batch(batch, first_ordinal, segment, rows) VALUES ($batch, $first, $segment, $rows)");
-        var linkBatch = link.Parameters.Add("$batch", Microsoft.Data.Sqlite.SqliteType.Blob);
-        var linkFirst = link.Parameters.Add("$first", Microsoft.Data.Sqlite.SqliteType.Integer);
-        var linkSegment = link.Parameters.Add("$segment", Microsoft.Data.Sqlite.SqliteType.Integer);
-        var linkRows = link.Parameters.Add("$rows", Microsoft.Data.Sqlite.SqliteType.Integer);
+        using var delete = scope.Command("DELETE FROM tail WHERE dataset = @dataset AND batch = @batch AND ordinal >= @first AND ordinal < @end");
+        delete.Set("@dataset", dataset);
+        var deleteBatch = delete.Parameter("@batch");
+        var deleteFirst = delete.Parameter("@first");
+        var deleteEnd = delete.Parameter("@end");
+        using var link = scope.Command("INSERT INTO segment_batch(batch, first_ordinal, segment, rows) VALUES (@batch, @first, @segment, @rows)");
+        var linkBatch = link.Parameter("@batch");
+        var linkFirst = link.Parameter("@first");
+        var linkSegment = link.Parameter("@segment");
+        var linkRows = link.Parameter("@rows");
         foreach (var (segment, rows) in segments)
         {
             // A correction may have come while the file was written, so this is looked up here.

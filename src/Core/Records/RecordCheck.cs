@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Gongzhi.Core.Audit;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Parties;
@@ -5,7 +6,6 @@ using Gongzhi.Core.Policy;
 using Gongzhi.Core.Posture;
 using Gongzhi.Core.Storage;
 using Gongzhi.Ledger;
-using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata;
 
@@ -42,7 +42,7 @@ public static class RecordCheck
         // The checkpoint is read before the database: every entry it covers is then in the snapshot.
         await log.AuditAsync(cancel).ConfigureAwait(false);
         long rows = 0, segments = 0, batches = 0;
-        if (!File.Exists(world.DatabasePath))
+        if (world.Database is null && !File.Exists(world.DatabasePath))
         {
             findings.Add(Unreadable("it is missing"));
             return new RecordCheckReport(findings.List, findings.Found, log.Entries, 0, 0, 0);
@@ -50,7 +50,7 @@ public static class RecordCheck
         try
         {
             using var connection = OpenReadOnly(world);
-            using var snapshot = connection.BeginTransaction(deferred: true);
+            using var snapshot = connection.BeginSnapshot();
             if (!Readable(connection, snapshot, findings))
                 return new RecordCheckReport(findings.List, findings.Found, log.Entries, 0, 0, 0);
             await log.CompareAsync(connection, snapshot, cancel).ConfigureAwait(false);
@@ -63,7 +63,7 @@ public static class RecordCheck
             batches = await CheckBatches.RunAsync(connection, snapshot, log, findings, progress, cancel).ConfigureAwait(false);
             CheckBatches.Accesses(connection, snapshot, log, findings, cancel);
         }
-        catch (SqliteException e) when (e.SqliteErrorCode is 11 or 26)
+        catch (DbException e) when (StoreFaults.IsDamaged(e))
         {
             findings.Add(Unreadable(e.Message));
         }
@@ -71,60 +71,22 @@ public static class RecordCheck
         {
             State(world, options.Model, log, findings, progress, cancel);
         }
-        catch (SqliteException e) when (e.SqliteErrorCode is 11 or 26)
+        catch (DbException e) when (StoreFaults.IsDamaged(e))
         {
             findings.Add(Unreadable(e.Message));
         }
         return new RecordCheckReport(findings.List, findings.Found, log.Entries, segments, rows, batches);
     }
 
-    /// <summary>
-    /// A connection that cannot write. A database in WAL mode wants to make its two side files even for reading; where the directory does not
-    /// allow that and no such file waits to be read, it is opened as immutable.
-    /// </summary>
-    internal static SqliteConnection OpenReadOnly(World world)
-    {
-        var settings = new SqliteConnectionStringBuilder { DataSource = world.DatabasePath, Mode = SqliteOpenMode.ReadOnly, Pooling = false, DefaultTimeout = 30 };
-        var connection = new SqliteConnection(settings.ToString());
-        try
-        {
-            connection.Open();
-            using var probe = connection.CreateCommand();
-            probe.CommandText = "SELECT count(*) FROM sqlite_master";
-            probe.ExecuteScalar();
-            return connection;
-        }
-        catch (SqliteException e) when (e.SqliteErrorCode is 8 or 14 && !File.Exists(world.DatabasePath + "-wal"))
-        {
-            connection.Dispose();
-            settings.DataSource = $"file:{Uri.EscapeDataString(world.DatabasePath).Replace("%2F", "/", StringComparison.Ordinal)}?immutable=1";
-            connection = new SqliteConnection(settings.ToString());
-            connection.Open();
-            return connection;
-        }
-        catch
-        {
-            connection.Dispose();
-            throw;
-        }
-    }
+    /// <summary>A connection that cannot write.</summary>
+    internal static DbConnection OpenReadOnly(World world) => SqlStore.Of(world).OpenReadOnly(world);
 
-    private static bool Readable(SqliteConnection connection, SqliteTransaction snapshot, CheckFindings findings)
+    private static bool Readable(DbConnection connection, DbTransaction snapshot, CheckFindings findings)
     {
-        using var command = connection.CreateCommand();
-        command.Transaction = snapshot;
-        command.CommandText = "PRAGMA quick_check(20)";
-        using var reader = command.ExecuteReader();
-        var sound = true;
-        while (reader.Read())
-        {
-            if (reader.GetString(0) is var said && said != "ok")
-            {
-                findings.Add(Unreadable(said));
-                sound = false;
-            }
-        }
-        return sound;
+        var faults = SqlStore.Of(connection).Faults(connection, snapshot);
+        foreach (var fault in faults)
+            findings.Add(Unreadable(fault));
+        return faults.Count == 0;
     }
 
     private static CheckFinding Unreadable(string why) => new(

@@ -1,9 +1,9 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
+using System.Data.Common;
 using Gongzhi.Core.Audit;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Storage;
-using Microsoft.Data.Sqlite;
 
 namespace Gongzhi.Core.Records;
 
@@ -118,11 +118,11 @@ public sealed class RecordStore(World world, NodeWriter writer)
             foreach (var segment in segments)
             {
                 var number = InsertSegment(scope, dataset.Number, segment);
-                using var link = scope.Command("INSERT INTO segment_batch(batch, first_ordinal, segment, rows) VALUES ($batch, $first, $segment, $rows)");
-                link.Parameters.AddWithValue("$batch", RecordId.Bytes(batch.Id));
-                link.Parameters.AddWithValue("$first", first);
-                link.Parameters.AddWithValue("$segment", number);
-                link.Parameters.AddWithValue("$rows", segment.Rows);
+                using var link = scope.Command("INSERT INTO segment_batch(batch, first_ordinal, segment, rows) VALUES (@batch, @first, @segment, @rows)");
+                link.Set("@batch", RecordId.Bytes(batch.Id));
+                link.Set("@first", first);
+                link.Set("@segment", number);
+                link.Set("@rows", segment.Rows);
                 link.ExecuteNonQuery();
                 first += segment.Rows;
                 kept.Add(segment with { Number = number });
@@ -139,25 +139,25 @@ public sealed class RecordStore(World world, NodeWriter writer)
             InsertBatch(scope, dataset, batch);
             var replaced = ReplacedRows.Supersede(scope, dataset.Number, superseded);
             within?.Invoke(scope);
-            var insert = scope.Kept("INSERT INTO tail(dataset, batch, ordinal, row, salt) VALUES ($dataset, $batch, $ordinal, $row, $salt)")
-                .Set("$dataset", dataset.Number).Set("$batch", RecordId.Bytes(batch.Id));
+            var insert = scope.Kept("INSERT INTO tail(dataset, batch, ordinal, row, salt) VALUES (@dataset, @batch, @ordinal, @row, @salt)")
+                .Set("@dataset", dataset.Number).Set("@batch", RecordId.Bytes(batch.Id));
             foreach (var r in rows)
-                insert.Set("$ordinal", (long)r.Ordinal).Set("$row", r.Row).Set("$salt", r.Salt).ExecuteNonQuery();
+                insert.Set("@ordinal", (long)r.Ordinal).Set("@row", r.Row).Set("@salt", r.Salt).ExecuteNonQuery();
             Publish(scope, dataset.Number, rows, replaced, m => m with { TailRows = m.TailRows + rows.Count });
         }, cancel);
 
     /// <summary>The batch that an earlier request with this key made, or null.</summary>
-    public Batch? FindRequest(string request) => FindBatch("b.request = $key", request);
+    public Batch? FindRequest(string request) => FindBatch("b.request = @key", request);
 
-    public Batch? FindBatch(Guid id) => FindBatch("b.id = $key", RecordId.Bytes(id));
+    public Batch? FindBatch(Guid id) => FindBatch("b.id = @key", RecordId.Bytes(id));
 
     /// <summary>The ledger index of an entry, or null while it waits for the sequencer.</summary>
     public long? LedgerIndex(Guid entry)
     {
         using var connection = NodeDatabase.OpenReader(world);
         using var command = connection.CreateCommand();
-        command.CommandText = "SELECT log_index FROM ledger_pending WHERE id = $id";
-        command.Parameters.AddWithValue("$id", RecordId.Bytes(entry));
+        command.CommandText = "SELECT log_index FROM ledger_pending WHERE id = @id";
+        command.Set("@id", RecordId.Bytes(entry));
         return command.ExecuteScalar() is long index ? index : null;
     }
 
@@ -168,18 +168,18 @@ public sealed class RecordStore(World world, NodeWriter writer)
         return ReadTail(connection, dataset, batch, firstOrdinal, count);
     }
 
-    private static List<TailRow> ReadTail(SqliteConnection connection, long dataset, Guid? batch, long firstOrdinal, long count)
+    private static List<TailRow> ReadTail(DbConnection connection, long dataset, Guid? batch, long firstOrdinal, long count)
     {
         using var command = connection.CreateCommand();
         command.CommandText = batch is null
-            ? "SELECT batch, ordinal, row, salt FROM tail WHERE dataset = $dataset ORDER BY batch, ordinal LIMIT $count"
-            : "SELECT batch, ordinal, row, salt FROM tail WHERE dataset = $dataset AND batch = $batch AND ordinal >= $first ORDER BY ordinal LIMIT $count";
-        command.Parameters.AddWithValue("$dataset", dataset);
-        command.Parameters.AddWithValue("$count", count);
+            ? "SELECT batch, ordinal, row, salt FROM tail WHERE dataset = @dataset ORDER BY batch, ordinal LIMIT @count"
+            : "SELECT batch, ordinal, row, salt FROM tail WHERE dataset = @dataset AND batch = @batch AND ordinal >= @first ORDER BY ordinal LIMIT @count";
+        command.Set("@dataset", dataset);
+        command.Set("@count", count);
         if (batch is { } id)
         {
-            command.Parameters.AddWithValue("$batch", RecordId.Bytes(id));
-            command.Parameters.AddWithValue("$first", firstOrdinal);
+            command.Set("@batch", RecordId.Bytes(id));
+            command.Set("@first", firstOrdinal);
         }
         var rows = new List<TailRow>();
         using var reader = command.ExecuteReader();
@@ -194,17 +194,17 @@ public sealed class RecordStore(World world, NodeWriter writer)
     internal (long Sequence, List<TailRow> Tail, List<ReplacedRow> Replaced) ReadContent(long dataset, bool withTail, bool withReplaced)
     {
         using var connection = NodeDatabase.OpenReader(world);
-        using var transaction = connection.BeginTransaction(deferred: true);
+        using var transaction = connection.BeginSnapshot();
         using var state = connection.CreateCommand();
-        state.CommandText = "SELECT sequence FROM record_state WHERE dataset = $dataset";
-        state.Parameters.AddWithValue("$dataset", dataset);
+        state.CommandText = "SELECT sequence FROM record_state WHERE dataset = @dataset";
+        state.Set("@dataset", dataset);
         var sequence = state.ExecuteScalar() is long found ? found : 0;
         var replaced = new List<ReplacedRow>();
         if (withReplaced)
         {
             using var command = connection.CreateCommand();
-            command.CommandText = "SELECT batch, ordinal FROM replaced WHERE dataset = $dataset AND leaf IS NULL";
-            command.Parameters.AddWithValue("$dataset", dataset);
+            command.CommandText = "SELECT batch, ordinal FROM replaced WHERE dataset = @dataset AND leaf IS NULL";
+            command.Set("@dataset", dataset);
             using var reader = command.ExecuteReader();
             while (reader.Read())
                 replaced.Add(new(RecordId.FromBytes((byte[])reader[0]), (uint)reader.GetInt64(1)));
@@ -220,9 +220,9 @@ public sealed class RecordStore(World world, NodeWriter writer)
         command.CommandText = """
             SELECT s.number, s.dataset, s.name, s.schema_version, s.rows, s.bytes, s.time_min, s.time_max, s.place_min, s.place_max, s.has_replaced,
                    l.first_ordinal, l.rows
-            FROM segment_batch l JOIN segment s ON s.number = l.segment WHERE l.batch = $batch ORDER BY l.first_ordinal
+            FROM segment_batch l JOIN segment s ON s.number = l.segment WHERE l.batch = @batch ORDER BY l.first_ordinal
             """;
-        command.Parameters.AddWithValue("$batch", RecordId.Bytes(batch));
+        command.Set("@batch", RecordId.Bytes(batch));
         var found = new List<(Segment, long, long)>();
         using var reader = command.ExecuteReader();
         while (reader.Read())
@@ -234,8 +234,8 @@ public sealed class RecordStore(World world, NodeWriter writer)
     internal long Publish(WriteScope scope, long dataset, IReadOnlyList<TailRow> tail, Replacements replaced, Func<DatasetManifest, DatasetManifest> change)
     {
         var sequence = (long)scope.Kept("""
-            INSERT INTO record_state(dataset, sequence) VALUES ($dataset, 1) ON CONFLICT(dataset) DO UPDATE SET sequence = sequence + 1 RETURNING sequence
-            """).Set("$dataset", dataset).ExecuteScalar()!;
+            INSERT INTO record_state(dataset, sequence) VALUES (@dataset, 1) ON CONFLICT(dataset) DO UPDATE SET sequence = record_state.sequence + 1 RETURNING sequence
+            """).Set("@dataset", dataset).ExecuteScalar()!;
         scope.AfterCommit(() =>
         {
             Changing?.Invoke(dataset, new RecordsChange(sequence, tail, replaced.Rows));
@@ -257,18 +257,18 @@ public sealed class RecordStore(World world, NodeWriter writer)
     {
         var segments = ImmutableArray.CreateBuilder<Segment>();
         using (var command = scope.Command("""
-            SELECT number, dataset, name, schema_version, rows, bytes, time_min, time_max, place_min, place_max, has_replaced FROM segment WHERE dataset = $dataset ORDER BY number
+            SELECT number, dataset, name, schema_version, rows, bytes, time_min, time_max, place_min, place_max, has_replaced FROM segment WHERE dataset = @dataset ORDER BY number
             """))
         {
-            command.Parameters.AddWithValue("$dataset", dataset);
+            command.Set("@dataset", dataset);
             using var reader = command.ExecuteReader();
             while (reader.Read())
                 segments.Add(ReadSegment(reader));
         }
         using var counts = scope.Command("""
-            SELECT (SELECT count(*) FROM tail WHERE dataset = $dataset), (SELECT count(*) FROM replaced WHERE dataset = $dataset AND leaf IS NULL)
+            SELECT (SELECT count(*) FROM tail WHERE dataset = @dataset), (SELECT count(*) FROM replaced WHERE dataset = @dataset AND leaf IS NULL)
             """);
-        counts.Parameters.AddWithValue("$dataset", dataset);
+        counts.Set("@dataset", dataset);
         using var counted = counts.ExecuteReader();
         counted.Read();
         var (tail, replaced) = (counted.GetInt64(0), counted.GetInt64(1));
@@ -281,11 +281,11 @@ public sealed class RecordStore(World world, NodeWriter writer)
     {
         using var connection = NodeDatabase.OpenReader(world);
         using var command = connection.CreateCommand();
-        command.CommandText = "SELECT ordinal, leaf FROM replaced WHERE dataset = $dataset AND batch = $batch AND ordinal >= $first AND ordinal < $end AND leaf IS NOT NULL";
-        command.Parameters.AddWithValue("$dataset", dataset);
-        command.Parameters.AddWithValue("$batch", RecordId.Bytes(batch));
-        command.Parameters.AddWithValue("$first", first);
-        command.Parameters.AddWithValue("$end", first + count);
+        command.CommandText = "SELECT ordinal, leaf FROM replaced WHERE dataset = @dataset AND batch = @batch AND ordinal >= @first AND ordinal < @end AND leaf IS NOT NULL";
+        command.Set("@dataset", dataset);
+        command.Set("@batch", RecordId.Bytes(batch));
+        command.Set("@first", first);
+        command.Set("@end", first + count);
         var leaves = new Dictionary<long, byte[]>();
         using var reader = command.ExecuteReader();
         while (reader.Read())
@@ -309,18 +309,18 @@ public sealed class RecordStore(World world, NodeWriter writer)
     {
         using var command = scope.Command("""
             INSERT INTO segment(dataset, name, schema_version, rows, bytes, time_min, time_max, place_min, place_max, has_replaced)
-            VALUES ($dataset, $name, $version, $rows, $bytes, $timeMin, $timeMax, $placeMin, $placeMax, $replaced) RETURNING number
+            VALUES (@dataset, @name, @version, @rows, @bytes, @timeMin, @timeMax, @placeMin, @placeMax, @replaced) RETURNING number
             """);
-        command.Parameters.AddWithValue("$dataset", dataset);
-        command.Parameters.AddWithValue("$name", Path.GetFileNameWithoutExtension(segment.Path));
-        command.Parameters.AddWithValue("$version", segment.SchemaVersion);
-        command.Parameters.AddWithValue("$rows", segment.Rows);
-        command.Parameters.AddWithValue("$bytes", segment.Bytes);
-        command.Parameters.AddWithValue("$timeMin", segment.TimeMin);
-        command.Parameters.AddWithValue("$timeMax", segment.TimeMax);
-        command.Parameters.AddWithValue("$placeMin", (object?)segment.PlaceMin ?? DBNull.Value);
-        command.Parameters.AddWithValue("$placeMax", (object?)segment.PlaceMax ?? DBNull.Value);
-        command.Parameters.AddWithValue("$replaced", segment.HasReplaced);
+        command.Set("@dataset", dataset);
+        command.Set("@name", Path.GetFileNameWithoutExtension(segment.Path));
+        command.Set("@version", segment.SchemaVersion);
+        command.Set("@rows", segment.Rows);
+        command.Set("@bytes", segment.Bytes);
+        command.Set("@timeMin", segment.TimeMin);
+        command.Set("@timeMax", segment.TimeMax);
+        command.Set("@placeMin", (object?)segment.PlaceMin ?? DBNull.Value);
+        command.Set("@placeMax", (object?)segment.PlaceMax ?? DBNull.Value);
+        command.Set("@replaced", segment.HasReplaced);
         return (long)command.ExecuteScalar()!;
     }
 
@@ -328,27 +328,27 @@ public sealed class RecordStore(World world, NodeWriter writer)
     {
         var command = scope.Kept("""
             INSERT INTO batch(id, dataset, schema_version, contributor, received, rows, rejected, root, subject_salt, tree, entry, request, request_digest, source)
-            VALUES ($id, $dataset, $version, $contributor, $received, $rows, $rejected, $root, $salt, $tree, $entry, $request, $digest, $source)
+            VALUES (@id, @dataset, @version, @contributor, @received, @rows, @rejected, @root, @salt, @tree, @entry, @request, @digest, @source)
             """)
-            .Set("$id", RecordId.Bytes(batch.Id))
-            .Set("$dataset", dataset.Number)
-            .Set("$version", batch.SchemaVersion)
-            .Set("$contributor", batch.Contributor)
-            .Set("$received", Microseconds.From(batch.Received))
-            .Set("$rows", batch.Rows)
-            .Set("$rejected", batch.Rejected)
-            .Set("$root", batch.Root)
-            .Set("$salt", batch.SubjectSalt)
-            .Set("$tree", batch.Tree)
-            .Set("$entry", RecordId.Bytes(batch.Entry))
-            .Set("$request", batch.Request)
-            .Set("$digest", batch.RequestDigest)
-            .Set("$source", batch.Source);
+            .Set("@id", RecordId.Bytes(batch.Id))
+            .Set("@dataset", dataset.Number)
+            .Set("@version", batch.SchemaVersion)
+            .Set("@contributor", batch.Contributor)
+            .Set("@received", Microseconds.From(batch.Received))
+            .Set("@rows", batch.Rows)
+            .Set("@rejected", batch.Rejected)
+            .Set("@root", batch.Root)
+            .Set("@salt", batch.SubjectSalt)
+            .Set("@tree", batch.Tree)
+            .Set("@entry", RecordId.Bytes(batch.Entry))
+            .Set("@request", batch.Request)
+            .Set("@digest", batch.RequestDigest)
+            .Set("@source", batch.Source);
         try
         {
             command.ExecuteNonQuery();
         }
-        catch (SqliteException e) when (e.SqliteErrorCode == 19 && batch.Request is not null && e.Message.Contains("batch.request", StringComparison.Ordinal))
+        catch (DbException e) when (batch.Request is not null && SqlStore.Of(scope.Connection).IsDuplicate(e, "batch", "request"))
         {
             throw new DuplicateRequestException();
         }
@@ -363,7 +363,7 @@ public sealed class RecordStore(World world, NodeWriter writer)
             SELECT b.id, d.id, b.schema_version, b.contributor, b.received, b.rows, b.rejected, b.root, b.subject_salt, b.tree, b.entry, b.request, b.request_digest, b.source
             FROM batch b JOIN dataset d ON d.number = b.dataset WHERE {where}
             """;
-        command.Parameters.AddWithValue("$key", key);
+        command.Set("@key", key);
         using var reader = command.ExecuteReader();
         if (!reader.Read())
             return null;
@@ -386,7 +386,7 @@ public sealed class RecordStore(World world, NodeWriter writer)
         };
     }
 
-    private Segment ReadSegment(SqliteDataReader reader) => new()
+    private Segment ReadSegment(DbDataReader reader) => new()
     {
         Number = reader.GetInt64(0),
         Path = Path.Combine(world.SegmentDirectory, reader.GetString(2) + ".parquet"),

@@ -1,5 +1,5 @@
+using System.Data.Common;
 using Gongzhi.Core.Storage;
-using Microsoft.Data.Sqlite;
 
 namespace Gongzhi.Core.Records;
 
@@ -38,17 +38,17 @@ public sealed class RecordVersions(World world, RecordStore store)
         return versions;
     }
 
-    private RecordVersion? Find(SqliteConnection connection, string dataset, Guid record)
+    private RecordVersion? Find(DbConnection connection, string dataset, Guid record)
     {
         if (!RecordId.TrySplit(record, out var batchId, out var ordinal) || store.FindBatch(batchId) is not { } batch || batch.Dataset != dataset || ordinal >= batch.Rows)
             return null;
         using var command = connection.CreateCommand();
         command.CommandText = """
-            SELECT r.by_record, r.leaf FROM replaced r JOIN dataset d ON d.number = r.dataset WHERE d.id = $dataset AND r.batch = $batch AND r.ordinal = $ordinal
+            SELECT r.by_record, r.leaf FROM replaced r JOIN dataset d ON d.number = r.dataset WHERE d.id = @dataset AND r.batch = @batch AND r.ordinal = @ordinal
             """;
-        command.Parameters.AddWithValue("$dataset", dataset);
-        command.Parameters.AddWithValue("$batch", RecordId.Bytes(batchId));
-        command.Parameters.AddWithValue("$ordinal", (long)ordinal);
+        command.Set("@dataset", dataset);
+        command.Set("@batch", RecordId.Bytes(batchId));
+        command.Set("@ordinal", (long)ordinal);
         using var reader = command.ExecuteReader();
         Guid? by = null;
         byte[]? leaf = null;
@@ -62,11 +62,11 @@ public sealed class RecordVersions(World world, RecordStore store)
         return new(record, batchId, batch.Received, batch.Contributor, state, by, leaf);
     }
 
-    private static Guid? Before(SqliteConnection connection, Guid record)
+    private static Guid? Before(DbConnection connection, Guid record)
     {
         using var command = connection.CreateCommand();
-        command.CommandText = "SELECT batch, ordinal FROM replaced WHERE by_record = $record";
-        command.Parameters.AddWithValue("$record", RecordId.Bytes(record));
+        command.CommandText = "SELECT batch, ordinal FROM replaced WHERE by_record = @record";
+        command.Set("@record", RecordId.Bytes(record));
         using var reader = command.ExecuteReader();
         return reader.Read() ? RecordId.Of(RecordId.FromBytes((byte[])reader[0]), (uint)reader.GetInt64(1)) : null;
     }

@@ -1,5 +1,5 @@
+using System.Data.Common;
 using Gongzhi.Core.Storage;
-using Microsoft.Data.Sqlite;
 
 namespace Gongzhi.Core.Records;
 
@@ -35,11 +35,11 @@ internal static class ReplacedRows
         if (superseded.Count == 0)
             return Replacements.None;
         var rows = new List<ReplacedRow>(superseded.Count);
-        using var insert = scope.Command("INSERT INTO replaced(dataset, batch, ordinal, by_record) VALUES ($dataset, $batch, $ordinal, $by) ON CONFLICT DO NOTHING");
-        insert.Parameters.AddWithValue("$dataset", dataset);
-        var batchOf = insert.Parameters.Add("$batch", SqliteType.Blob);
-        var ordinalOf = insert.Parameters.Add("$ordinal", SqliteType.Integer);
-        var by = insert.Parameters.Add("$by", SqliteType.Blob);
+        using var insert = scope.Command("INSERT INTO replaced(dataset, batch, ordinal, by_record) VALUES (@dataset, @batch, @ordinal, @by) ON CONFLICT DO NOTHING");
+        insert.Set("@dataset", dataset);
+        var batchOf = insert.Parameter("@batch");
+        var ordinalOf = insert.Parameter("@ordinal");
+        var by = insert.Parameter("@by");
         // In the order of the key, so that many rows touch few pages.
         foreach (var one in superseded.OrderBy(s => s.Record))
         {
@@ -51,8 +51,8 @@ internal static class ReplacedRows
             rows.Add(new(batch, ordinal));
         }
         var segments = Holding(scope, rows);
-        using var mark = scope.Command("UPDATE segment SET has_replaced = 1 WHERE number = $number AND has_replaced = 0");
-        var number = mark.Parameters.Add("$number", SqliteType.Integer);
+        using var mark = scope.Command("UPDATE segment SET has_replaced = 1 WHERE number = @number AND has_replaced = 0");
+        var number = mark.Parameter("@number");
         foreach (var segment in segments)
         {
             number.Value = segment;
@@ -64,20 +64,20 @@ internal static class ReplacedRows
     /// <summary>Whether any of these rows is superseded; for a fold, which takes them to a new segment.</summary>
     public static bool Any(WriteScope scope, long dataset, Guid batch, long first, long count)
     {
-        using var command = scope.Command("SELECT EXISTS (SELECT 1 FROM replaced WHERE dataset = $dataset AND batch = $batch AND ordinal >= $first AND ordinal < $end)");
-        command.Parameters.AddWithValue("$dataset", dataset);
-        command.Parameters.AddWithValue("$batch", RecordId.Bytes(batch));
-        command.Parameters.AddWithValue("$first", first);
-        command.Parameters.AddWithValue("$end", first + count);
-        return (long)command.ExecuteScalar()! != 0;
+        using var command = scope.Command("SELECT EXISTS (SELECT 1 FROM replaced WHERE dataset = @dataset AND batch = @batch AND ordinal >= @first AND ordinal < @end)");
+        command.Set("@dataset", dataset);
+        command.Set("@batch", RecordId.Bytes(batch));
+        command.Set("@first", first);
+        command.Set("@end", first + count);
+        return command.IsTrue();
     }
 
     /// <summary>The segments that hold any of the rows.</summary>
     private static HashSet<long> Holding(WriteScope scope, IEnumerable<ReplacedRow> rows)
     {
         var found = new HashSet<long>();
-        using var command = scope.Command("SELECT first_ordinal, rows, segment FROM segment_batch WHERE batch = $batch ORDER BY first_ordinal");
-        var batch = command.Parameters.Add("$batch", SqliteType.Blob);
+        using var command = scope.Command("SELECT first_ordinal, rows, segment FROM segment_batch WHERE batch = @batch ORDER BY first_ordinal");
+        var batch = command.Parameter("@batch");
         foreach (var group in rows.GroupBy(r => r.Batch))
         {
             batch.Value = RecordId.Bytes(group.Key);

@@ -130,8 +130,8 @@ public sealed class Sequencer : IAsyncDisposable
     {
         using var connection = NodeDatabase.OpenReader(_world);
         using var command = connection.CreateCommand();
-        command.CommandText = "SELECT id, entry FROM ledger_pending WHERE log_index IS NULL LIMIT $max";
-        command.Parameters.AddWithValue("$max", StepEntriesMax);
+        command.CommandText = "SELECT id, entry FROM ledger_pending WHERE log_index IS NULL LIMIT @max";
+        command.Set("@max", StepEntriesMax);
         var entries = new List<PendingEntry>();
         using var reader = command.ExecuteReader();
         while (reader.Read())

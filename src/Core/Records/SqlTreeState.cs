@@ -6,13 +6,13 @@ namespace Gongzhi.Core.Records;
 /// <summary>Where the log stands, in one row: which head, and the one before it, so that a step interrupted after its commit can be completed.</summary>
 public sealed class LogStateSchema : IHotSchema
 {
-    public string Sql => """
+    public string Sql(SqlStore store) => $"""
         CREATE TABLE IF NOT EXISTS log_state (
-            one INTEGER PRIMARY KEY CHECK (one = 1),
-            size INTEGER NOT NULL,
-            root BLOB NOT NULL,
-            before_size INTEGER NOT NULL,
-            before_root BLOB NOT NULL
+            one {store.Number} PRIMARY KEY CHECK (one = 1),
+            size {store.Number} NOT NULL,
+            root {store.Bytes} NOT NULL,
+            before_size {store.Number} NOT NULL,
+            before_root {store.Bytes} NOT NULL
         );
         CREATE UNIQUE INDEX IF NOT EXISTS ledger_pending_index ON ledger_pending(log_index) WHERE log_index IS NOT NULL;
         """;
@@ -27,7 +27,7 @@ public sealed class SqlTreeState(World world, NodeWriter writer) : ITreeState
     public ValueTask<TreeStep?> LoadAsync(CancellationToken cancel = default)
     {
         using var connection = NodeDatabase.OpenReader(world);
-        using var transaction = connection.BeginTransaction(deferred: true);
+        using var transaction = connection.BeginSnapshot();
         using var command = connection.CreateCommand();
         command.Transaction = transaction;
         command.CommandText = "SELECT size, root, before_size, before_root FROM log_state WHERE one = 1";
@@ -41,8 +41,8 @@ public sealed class SqlTreeState(World world, NodeWriter writer) : ITreeState
         }
         using var entries = connection.CreateCommand();
         entries.Transaction = transaction;
-        entries.CommandText = "SELECT id, entry, log_index FROM ledger_pending WHERE log_index >= $from ORDER BY log_index";
-        entries.Parameters.AddWithValue("$from", before.Size);
+        entries.CommandText = "SELECT id, entry, log_index FROM ledger_pending WHERE log_index >= @from ORDER BY log_index";
+        entries.Set("@from", before.Size);
         var step = new List<PendingEntry>();
         using (var reader = entries.ExecuteReader())
         {
@@ -63,24 +63,24 @@ public sealed class SqlTreeState(World world, NodeWriter writer) : ITreeState
         {
             using (var command = scope.Command(step.Before.Size == 0
                 ? """
-                  INSERT INTO log_state(one, size, root, before_size, before_root) VALUES (1, $size, $root, $beforeSize, $beforeRoot)
+                  INSERT INTO log_state(one, size, root, before_size, before_root) VALUES (1, @size, @root, @beforeSize, @beforeRoot)
                   ON CONFLICT DO NOTHING
                   """
                 : """
-                  UPDATE log_state SET size = $size, root = $root, before_size = $beforeSize, before_root = $beforeRoot
-                  WHERE one = 1 AND size = $beforeSize AND root = $beforeRoot
+                  UPDATE log_state SET size = @size, root = @root, before_size = @beforeSize, before_root = @beforeRoot
+                  WHERE one = 1 AND size = @beforeSize AND root = @beforeRoot
                   """))
             {
-                command.Parameters.AddWithValue("$size", step.After.Size);
-                command.Parameters.AddWithValue("$root", step.After.Root.ToArray());
-                command.Parameters.AddWithValue("$beforeSize", step.Before.Size);
-                command.Parameters.AddWithValue("$beforeRoot", step.Before.Root.ToArray());
+                command.Set("@size", step.After.Size);
+                command.Set("@root", step.After.Root.ToArray());
+                command.Set("@beforeSize", step.Before.Size);
+                command.Set("@beforeRoot", step.Before.Root.ToArray());
                 if (command.ExecuteNonQuery() != 1)
                     return false;
             }
-            using var index = scope.Command("UPDATE ledger_pending SET log_index = $index WHERE id = $id AND log_index IS NULL");
-            var at = index.Parameters.Add("$index", Microsoft.Data.Sqlite.SqliteType.Integer);
-            var id = index.Parameters.Add("$id", Microsoft.Data.Sqlite.SqliteType.Blob);
+            using var index = scope.Command("UPDATE ledger_pending SET log_index = @index WHERE id = @id AND log_index IS NULL");
+            var at = index.Parameter("@index");
+            var id = index.Parameter("@id");
             for (var i = 0; i < step.Entries.Count; i++)
             {
                 at.Value = step.Before.Size + i;
@@ -95,8 +95,8 @@ public sealed class SqlTreeState(World world, NodeWriter writer) : ITreeState
     {
         using var connection = NodeDatabase.OpenReader(world);
         using var command = connection.CreateCommand();
-        command.CommandText = "SELECT log_index FROM ledger_pending WHERE id = $id";
-        var id = command.Parameters.Add("$id", Microsoft.Data.Sqlite.SqliteType.Blob);
+        command.CommandText = "SELECT log_index FROM ledger_pending WHERE id = @id";
+        var id = command.Parameter("@id");
         var found = new Dictionary<Guid, long>();
         foreach (var one in ids)
         {

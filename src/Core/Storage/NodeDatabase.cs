@@ -1,60 +1,27 @@
-using Microsoft.Data.Sqlite;
+using System.Data.Common;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.EntityFrameworkCore.Storage;
 
 namespace Gongzhi.Core.Storage;
 
-/// <summary>Opening and creating the node's SQLite database: WAL, synchronous=FULL, so that a returned COMMIT is on the disk.</summary>
+/// <summary>Opening and creating the node's SQL database, whichever it is; see <see cref="SqlStore"/>.</summary>
 public static class NodeDatabase
 {
-    public static string ConnectionString(World world) => new SqliteConnectionStringBuilder
-    {
-        DataSource = world.DatabasePath,
-        Mode = SqliteOpenMode.ReadWriteCreate,
-        Cache = SqliteCacheMode.Private,
-        DefaultTimeout = 30,
-        Pooling = true,
-    }.ToString();
-
     /// <summary>Opens a connection for writing with the settings durability depends on.</summary>
-    public static SqliteConnection OpenConnection(string connectionString)
+    public static DbConnection OpenWriter(World world) => SqlStore.Of(world).OpenWriter(world);
+
+    /// <summary>Opens a pooled connection for reading; readers never wait for the writer.</summary>
+    public static DbConnection OpenReader(World world) => SqlStore.Of(world).OpenReader(world);
+
+    /// <summary>A transaction on a reader's connection in which every statement sees the same moment.</summary>
+    public static DbTransaction BeginSnapshot(this DbConnection connection) => SqlStore.Of(connection).BeginSnapshot(connection);
+
+    public static void Configure(DbContextOptionsBuilder options, World world)
     {
-        var connection = new SqliteConnection(connectionString);
-        connection.Open();
-        using var command = connection.CreateCommand();
-        command.CommandText = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=30000; PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;";
-        command.ExecuteNonQuery();
-        return connection;
+        SqlStore.Of(world).Configure(options, world);
+        options.AddInterceptors(new Audit.AuditInterceptor(), new Audit.BypassGuard()).ReplaceService<IModelCacheKeyFactory, PartsModelCacheKeyFactory>();
     }
-
-    /// <summary>Opens a pooled connection for reading; in WAL mode readers never wait for the writer.</summary>
-    public static SqliteConnection OpenReader(World world)
-    {
-        var connection = new SqliteConnection(ConnectionString(world));
-        connection.Open();
-        return connection;
-    }
-
-    /// <summary>
-    /// Copies the journal into the database and empties it, so that nothing of what was overwritten stays in it. Waits for readers that still
-    /// look at the past.
-    /// </summary>
-    /// <exception cref="StoreUnavailableException">They did not end in time.</exception>
-    public static Task TruncateJournalAsync(World world, CancellationToken cancel) => Task.Run(() =>
-    {
-        using var connection = OpenConnection(ConnectionString(world));
-        using var command = connection.CreateCommand();
-        command.CommandText = "PRAGMA wal_checkpoint(TRUNCATE)";
-        using var reader = command.ExecuteReader();
-        if (!reader.Read() || reader.GetInt64(0) != 0)
-            throw new StoreUnavailableException(new TimeoutException("The journal is still being read."));
-    }, cancel);
-
-    public static void Configure(DbContextOptionsBuilder options, World world) =>
-        options.UseSqlite(ConnectionString(world))
-            .AddInterceptors(new Audit.AuditInterceptor(), new Audit.BypassGuard())
-            .ReplaceService<IModelCacheKeyFactory, PartsModelCacheKeyFactory>();
 
     /// <summary>Makes the schema on an empty disk, or brings an older one to what this program needs; see <see cref="SchemaUpgrade"/>.</summary>
     /// <exception cref="SchemaException">A newer program wrote it, or there is no way from what it is.</exception>
@@ -63,16 +30,16 @@ public static class NodeDatabase
 
     internal static void PrepareWith(World world, NodeDb db, IEnumerable<IHotSchema> hotSchemas, IEnumerable<SchemaStep> steps, int latest)
     {
-        Directory.CreateDirectory(world.DataDirectory);
-        var always = string.Join('\n', hotSchemas.Select(s => s.Sql).Prepend(Audit.AuditSchema.For(db.Model)));
+        var store = SqlStore.Of(world);
+        var always = string.Join('\n', hotSchemas.Select(s => s.Sql(store)).Prepend(Audit.AuditSchema.For(db.Model, store)));
         var creator = (RelationalDatabaseCreator)db.GetService<IRelationalDatabaseCreator>();
-        using var connection = OpenConnection(ConnectionString(world));
-        SchemaUpgrade.Run(world, connection, creator.GenerateCreateScript() + '\n' + always, always, steps, latest);
+        store.Prepare(world, creator.GenerateCreateScript(), always, steps, latest);
     }
 }
 
 /// <summary>Tables on a hot path, written as plain SQL (<c>CREATE TABLE IF NOT EXISTS</c>) beside the code that uses them.</summary>
 public interface IHotSchema
 {
-    string Sql { get; }
+    /// <summary>In the words of the given database.</summary>
+    string Sql(SqlStore store);
 }

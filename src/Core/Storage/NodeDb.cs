@@ -1,5 +1,6 @@
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
+using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
 
 namespace Gongzhi.Core.Storage;
@@ -12,7 +13,7 @@ public interface IModelPart
 
 /// <summary>
 /// The node's state in SQL: everything that changes (catalog, parties, grants, postures, identity). Records in bulk are not
-/// here, see <c>Records</c>. Save through <see cref="NodeWriter"/> only: SQLite has one writer, and audited state must be saved with its ledger entry.
+/// here, see <c>Records</c>. Save through <see cref="NodeWriter"/> only: there is one writer, and audited state must be saved with its ledger entry.
 /// </summary>
 public sealed class NodeDb(DbContextOptions<NodeDb> options, IEnumerable<IModelPart> parts) : DbContext(options)
 {
@@ -27,12 +28,31 @@ public sealed class NodeDb(DbContextOptions<NodeDb> options, IEnumerable<IModelP
     {
         foreach (var part in _parts)
             part.Build(modelBuilder);
+        if (Database.IsNpgsql())
+            Lower(modelBuilder.Model);
+    }
+
+    /// <summary>PostgreSQL folds names that are not quoted to lower case; so plain statements there find what EF Core quotes.</summary>
+    private static void Lower(IMutableModel model)
+    {
+        foreach (var entity in model.GetEntityTypes())
+        {
+            entity.SetTableName(entity.GetTableName()?.ToLowerInvariant());
+            if (entity.GetContainerColumnName() is { } container)
+                entity.SetContainerColumnName(container.ToLowerInvariant());
+            else
+                foreach (var property in entity.GetProperties())
+                    property.SetColumnName(property.GetColumnName().ToLowerInvariant());
+        }
     }
 
     protected override void ConfigureConventions(ModelConfigurationBuilder configurationBuilder)
     {
         // Times are microseconds UTC everywhere, so that order in SQL is order in time on every store.
         configurationBuilder.Properties<DateTimeOffset>().HaveConversion<MicrosecondsConverter>();
+        // Text in the order of its bytes, as SQLite has it.
+        if (Database.IsNpgsql())
+            configurationBuilder.Properties<string>().UseCollation("C");
     }
 
     internal sealed class MicrosecondsConverter() : ValueConverter<DateTimeOffset, long>(

@@ -1,5 +1,5 @@
+using System.Data.Common;
 using System.Threading.Channels;
-using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
 
@@ -22,7 +22,7 @@ public sealed class NodeWriter : IAsyncDisposable
     private readonly Func<NodeDb> _openContext;
     private readonly ILogger<NodeWriter> _log;
     private readonly World _world;
-    private readonly string _connectionString;
+    private readonly SqlStore _store;
     private readonly Task _loop;
     private Exception? _broken;
 
@@ -34,7 +34,7 @@ public sealed class NodeWriter : IAsyncDisposable
         _openContext = openContext;
         _log = log;
         _world = world;
-        _connectionString = NodeDatabase.ConnectionString(world);
+        _store = SqlStore.Of(world);
         _loop = Task.Run(RunAsync);
     }
 
@@ -96,7 +96,7 @@ public sealed class NodeWriter : IAsyncDisposable
 
     private async Task RunAsync()
     {
-        SqliteConnection? connection = null;
+        DbConnection? connection = null;
         KeptStatements? statements = null;
         var group = new List<Work>(GroupSizeMax);
         try
@@ -105,7 +105,7 @@ public sealed class NodeWriter : IAsyncDisposable
             {
                 try
                 {
-                    connection ??= NodeDatabase.OpenConnection(_connectionString);
+                    connection ??= _store.OpenWriter(_world);
                     RunGroup(statements ??= new KeptStatements(connection), group);
                 }
                 catch (Exception e) when (e is not WriterStoppedException)
@@ -146,7 +146,7 @@ public sealed class NodeWriter : IAsyncDisposable
 
     private void RunGroup(KeptStatements statements, List<Work> group)
     {
-        using var transaction = statements.Connection.BeginTransaction(deferred: false);
+        using var transaction = _store.BeginWrite(statements.Connection);
         var scope = new WriteScope(statements, transaction);
         while (group.Count < GroupSizeMax && _queue.Reader.TryRead(out var work))
         {
@@ -184,13 +184,13 @@ public sealed class NodeWriter : IAsyncDisposable
         Committed?.Invoke();
     }
 
-    private void Commit(SqliteTransaction transaction, List<Work> group)
+    private void Commit(DbTransaction transaction, List<Work> group)
     {
         try
         {
             _world.Durably("commit", transaction.Commit);
         }
-        catch (Exception e) when (!KeptNothing(e))
+        catch (Exception e) when (!_store.KeptNothing(e))
         {
             // After a failed flush the transaction may be on the disk or not, and asking again proves nothing: the next start finds out. Nobody
             // is told "nothing was kept", and nothing is built on either answer.
@@ -200,9 +200,6 @@ public sealed class NodeWriter : IAsyncDisposable
             throw stopped;
         }
     }
-
-    /// <summary>No room, busy or locked: SQLite gave up before the frame that makes a transaction count was written.</summary>
-    private static bool KeptNothing(Exception e) => e is SqliteException { SqliteErrorCode: 5 or 6 or 13 };
 
     private abstract class Work
     {
@@ -241,10 +238,10 @@ public sealed class WriteScope
     private readonly KeptStatements _statements;
     private readonly List<Action> _afterCommit = [];
 
-    internal WriteScope(KeptStatements statements, SqliteTransaction transaction) => (_statements, Transaction) = (statements, transaction);
+    internal WriteScope(KeptStatements statements, DbTransaction transaction) => (_statements, Transaction) = (statements, transaction);
 
-    public SqliteConnection Connection => _statements.Connection;
-    public SqliteTransaction Transaction { get; }
+    public DbConnection Connection => _statements.Connection;
+    public DbTransaction Transaction { get; }
 
     /// <summary>Runs after the commit, on the writer's thread, before callers are answered: for publishing in-memory snapshots.</summary>
     public void AfterCommit(Action action) => _afterCommit.Add(action);
@@ -253,16 +250,10 @@ public sealed class WriteScope
     /// A command in this transaction that stays prepared from one transaction to the next: for what runs in every contribution. The text must be
     /// a constant, since each is kept for ever; the command is the writer's, so do not dispose it; set each parameter with <see cref="Statements.Set"/>.
     /// </summary>
-    public SqliteCommand Kept(string sql) => _statements.Get(sql, Transaction);
+    public DbCommand Kept(string sql) => _statements.Get(sql, Transaction);
 
     /// <summary>A command in this transaction.</summary>
-    public SqliteCommand Command(string sql)
-    {
-        var command = Connection.CreateCommand();
-        command.Transaction = Transaction;
-        command.CommandText = sql;
-        return command;
-    }
+    public DbCommand Command(string sql) => Connection.Command(sql, Transaction);
 
     internal int Mark() => _afterCommit.Count;
 

@@ -135,8 +135,8 @@ internal static class SchemaUpgrade
         File.Delete(part);
         using (var command = connection.CreateCommand())
         {
-            command.CommandText = "VACUUM INTO $to";
-            command.Parameters.AddWithValue("$to", part);
+            command.CommandText = "VACUUM INTO @to";
+            command.Set("@to", part);
             command.ExecuteNonQuery();
         }
         if (!OperatingSystem.IsWindows())
@@ -181,8 +181,8 @@ internal static class SchemaUpgrade
     {
         var columns = new List<Column>();
         using var command = connection.CreateCommand();
-        command.CommandText = "SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info($table)";
-        command.Parameters.AddWithValue("$table", table);
+        command.CommandText = "SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info(@table)";
+        command.Set("@table", table);
         using var reader = command.ExecuteReader();
         while (reader.Read())
             columns.Add(new Column(reader.GetString(0), reader.GetString(1), reader.GetBoolean(2), reader.IsDBNull(3) ? null : reader.GetString(3), reader.GetInt32(4) > 0));

@@ -31,6 +31,7 @@ public static class StorageFull
     {
         null => false,
         SqliteException { SqliteErrorCode: SqliteFull } or SqliteException { SqliteExtendedErrorCode: SqliteIndexCannotGrow } => true,
+        Npgsql.PostgresException { SqlState: Npgsql.PostgresErrorCodes.DiskFull } => true,
         // ENOSPC, EDQUOT; ERROR_DISK_FULL and ERROR_HANDLE_DISK_FULL as HRESULTs.
         IOException { HResult: NoSpace or 122 or unchecked((int)0x80070070) or unchecked((int)0x80070027) } => true,
         AggregateException many => many.InnerExceptions.Any(Is),

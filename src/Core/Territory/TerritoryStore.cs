@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Gongzhi.Core.Audit;
@@ -11,15 +12,15 @@ namespace Gongzhi.Core.Territory;
 /// <summary>The places in SQL, one row each as JSON: they are read whole at the start and live in memory.</summary>
 public sealed class PlaceSchema : IHotSchema
 {
-    public string Sql => """
+    public string Sql(SqlStore store) => $"""
         CREATE TABLE IF NOT EXISTS place (
-            code TEXT PRIMARY KEY,            -- stripped
-            definition TEXT NOT NULL
-        ) WITHOUT ROWID;
+            code {store.Text} PRIMARY KEY,            -- stripped
+            definition {store.Text} NOT NULL
+        ){store.Clustered};
         CREATE TABLE IF NOT EXISTS place_shape (
-            code TEXT PRIMARY KEY,            -- stripped
-            outline TEXT NOT NULL             -- WKT, longitude and latitude in WGS-84
-        ) WITHOUT ROWID;
+            code {store.Text} PRIMARY KEY,            -- stripped
+            outline {store.Text} NOT NULL             -- WKT, longitude and latitude in WGS-84
+        ){store.Clustered};
         """;
 }
 
@@ -65,8 +66,8 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
         {
             using var count = scope.Command("SELECT count(*) FROM place");
             var total = (long)count.ExecuteScalar()!;
-            using var known = scope.Command("SELECT count(*) FROM place WHERE code = $code");
-            var sought = known.Parameters.Add("$code", Microsoft.Data.Sqlite.SqliteType.Text);
+            using var known = scope.Command("SELECT count(*) FROM place WHERE code = @code");
+            var sought = known.Parameter("@code");
             foreach (var place in places)
             {
                 sought.Value = place.Code.ToString();
@@ -74,9 +75,9 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
             }
             if (total > TerritoryIndex.PlacesMax)
                 return Problem.Invalid("places.invalid", $"The territory would have more than {TerritoryIndex.PlacesMax} places, so nothing was kept.");
-            using var command = scope.Command("INSERT INTO place(code, definition) VALUES ($code, $definition) ON CONFLICT(code) DO UPDATE SET definition = excluded.definition");
-            var code = command.Parameters.Add("$code", Microsoft.Data.Sqlite.SqliteType.Text);
-            var definition = command.Parameters.Add("$definition", Microsoft.Data.Sqlite.SqliteType.Text);
+            using var command = scope.Command("INSERT INTO place(code, definition) VALUES (@code, @definition) ON CONFLICT(code) DO UPDATE SET definition = excluded.definition");
+            var code = command.Parameter("@code");
+            var definition = command.Parameter("@definition");
             using var digest = System.Security.Cryptography.IncrementalHash.CreateHash(System.Security.Cryptography.HashAlgorithmName.SHA256);
             foreach (var place in places)
             {
@@ -98,9 +99,9 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
     public Task ImportShapesAsync(IReadOnlyList<(PlaceCode Code, Geometry Shape)> shapes, string author, CancellationToken cancel) =>
         writer.RunAsync(scope =>
         {
-            using var command = scope.Command("INSERT INTO place_shape(code, outline) VALUES ($code, $outline) ON CONFLICT(code) DO UPDATE SET outline = excluded.outline");
-            var code = command.Parameters.Add("$code", Microsoft.Data.Sqlite.SqliteType.Text);
-            var outline = command.Parameters.Add("$outline", Microsoft.Data.Sqlite.SqliteType.Text);
+            using var command = scope.Command("INSERT INTO place_shape(code, outline) VALUES (@code, @outline) ON CONFLICT(code) DO UPDATE SET outline = excluded.outline");
+            var code = command.Parameter("@code");
+            var outline = command.Parameter("@outline");
             using var digest = System.Security.Cryptography.IncrementalHash.CreateHash(System.Security.Cryptography.HashAlgorithmName.SHA256);
             foreach (var (place, shape) in shapes)
             {
@@ -118,8 +119,8 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
     {
         using var connection = NodeDatabase.OpenReader(world);
         using var command = connection.CreateCommand();
-        command.CommandText = "SELECT outline FROM place_shape WHERE code = $code";
-        command.Parameters.AddWithValue("$code", place.ToString());
+        command.CommandText = "SELECT outline FROM place_shape WHERE code = @code";
+        command.Set("@code", place.ToString());
         return command.ExecuteScalar() is string text ? new NetTopologySuite.IO.WKTReader().Read(text) : null;
     }
 
@@ -127,7 +128,7 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
     internal const string AllInOrder = "SELECT code, definition FROM place ORDER BY code";
 
     /// <summary>SHA-256 over all places, each a line of its code and one of its definition; for <see cref="AllInOrder"/>. Disposes the command.</summary>
-    internal static byte[] Digest(Microsoft.Data.Sqlite.SqliteCommand all, out long count)
+    internal static byte[] Digest(DbCommand all, out long count)
     {
         using var command = all;
         using var digest = System.Security.Cryptography.IncrementalHash.CreateHash(System.Security.Cryptography.HashAlgorithmName.SHA256);

@@ -15,7 +15,8 @@ internal static class StoreSetup
         services.AddDbContextFactory<NodeDb>(o =>
         {
             NodeDatabase.Configure(o, world);
-            o.AddInterceptors(LibraryStoreConnection.Instance);
+            if (world.Database is null)
+                o.AddInterceptors(LibraryStoreConnection.Instance);
         });
         services.AddSingleton(provider => new NodeWriter(
             world,

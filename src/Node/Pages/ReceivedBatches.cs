@@ -1,11 +1,11 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
+using System.Data.Common;
 using Gongzhi.Core;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
-using Microsoft.Data.Sqlite;
 
 namespace Gongzhi.Node.Pages;
 
@@ -32,8 +32,8 @@ internal sealed class ReceivedBatches(World world, PartyDirectory parties, TimeP
     {
         using var connection = NodeDatabase.OpenReader(world);
         using var command = connection.CreateCommand();
-        command.CommandText = "SELECT MAX(received) FROM batch WHERE dataset = $dataset";
-        var dataset = command.Parameters.Add("$dataset", SqliteType.Integer);
+        command.CommandText = "SELECT MAX(received) FROM batch WHERE dataset = @dataset";
+        var dataset = command.Parameter("@dataset");
         var last = new Dictionary<long, DateTimeOffset>();
         foreach (var one in datasets)
         {
@@ -55,16 +55,16 @@ internal sealed class ReceivedBatches(World world, PartyDirectory parties, TimeP
     }
 
     /// <summary>What one party contributed between each two changes of its roles, so that each sum can be credited to where it then belonged.</summary>
-    private List<(string Party, long Rows, DateTimeOffset Last)> Periods(SqliteConnection connection, Dataset dataset, string party)
+    private List<(string Party, long Rows, DateTimeOffset Last)> Periods(DbConnection connection, Dataset dataset, string party)
     {
         using var command = connection.CreateCommand();
         var changes = parties.Changes(party).TakeLast(ChangesMax).ToList();
-        var period = string.Join(" + ", changes.Select((_, i) => $"(received >= $c{i})").Prepend("0"));
-        command.CommandText = $"SELECT {period}, SUM(rows), MAX(received) FROM batch WHERE dataset = $dataset AND contributor = $party GROUP BY 1";
-        command.Parameters.AddWithValue("$dataset", dataset.Number);
-        command.Parameters.AddWithValue("$party", party);
+        var period = string.Join(" + ", changes.Select((_, i) => $"CASE WHEN received >= @c{i} THEN 1 ELSE 0 END").Prepend("0"));
+        command.CommandText = $"SELECT {period}, CAST(SUM(rows) AS bigint), MAX(received) FROM batch WHERE dataset = @dataset AND contributor = @party GROUP BY 1";
+        command.Set("@dataset", dataset.Number);
+        command.Set("@party", party);
         for (var i = 0; i < changes.Count; i++)
-            command.Parameters.AddWithValue($"$c{i}", Microseconds.From(changes[i]));
+            command.Set($"@c{i}", Microseconds.From(changes[i]));
         var sums = new List<(string, long, DateTimeOffset)>();
         using var reader = command.ExecuteReader();
         while (reader.Read())
@@ -76,8 +76,8 @@ internal sealed class ReceivedBatches(World world, PartyDirectory parties, TimeP
     {
         using var connection = NodeDatabase.OpenReader(world);
         using var command = connection.CreateCommand();
-        command.CommandText = "SELECT DISTINCT contributor FROM batch WHERE dataset = $dataset";
-        command.Parameters.AddWithValue("$dataset", dataset.Number);
+        command.CommandText = "SELECT DISTINCT contributor FROM batch WHERE dataset = @dataset";
+        command.Set("@dataset", dataset.Number);
         var names = new List<string>();
         using (var reader = command.ExecuteReader())
         {
@@ -85,14 +85,14 @@ internal sealed class ReceivedBatches(World world, PartyDirectory parties, TimeP
                 names.Add(reader.GetString(0));
         }
         var contributors = names.SelectMany(name => Periods(connection, dataset, name)).ToList();
-        command.CommandText = "SELECT id FROM batch WHERE dataset = $dataset ORDER BY received DESC LIMIT 1";
+        command.CommandText = "SELECT id FROM batch WHERE dataset = @dataset ORDER BY received DESC LIMIT 1";
         var latest = command.ExecuteScalar() is byte[] id ? RecordId.FromBytes(id) : (Guid?)null;
 
         var today = DateOnly.FromDateTime(now.UtcDateTime);
         var first = today.AddDays(1 - Days);
         var perDay = new Dictionary<DateOnly, long>();
-        command.CommandText = "SELECT received / 86400000000, SUM(rows) FROM batch WHERE dataset = $dataset AND received >= $from GROUP BY 1";
-        command.Parameters.AddWithValue("$from", Microseconds.From(new DateTimeOffset(first, TimeOnly.MinValue, TimeSpan.Zero)));
+        command.CommandText = "SELECT received / 86400000000, CAST(SUM(rows) AS bigint) FROM batch WHERE dataset = @dataset AND received >= @from GROUP BY 1";
+        command.Set("@from", Microseconds.From(new DateTimeOffset(first, TimeOnly.MinValue, TimeSpan.Zero)));
         using (var reader = command.ExecuteReader())
         {
             while (reader.Read())
@@ -100,8 +100,8 @@ internal sealed class ReceivedBatches(World world, PartyDirectory parties, TimeP
         }
         var versions = ImmutableArray.CreateBuilder<(int, DateTimeOffset)>();
         using var history = connection.CreateCommand();
-        history.CommandText = "SELECT version, created FROM dataset_version WHERE dataset = $id ORDER BY version DESC";
-        history.Parameters.AddWithValue("$id", dataset.Id);
+        history.CommandText = "SELECT version, created FROM dataset_version WHERE dataset = @id ORDER BY version DESC";
+        history.Set("@id", dataset.Id);
         using (var reader = history.ExecuteReader())
         {
             while (reader.Read())

@@ -3,7 +3,6 @@ using Gongzhi.Core;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
 using Microsoft.AspNetCore.Connections;
-using Microsoft.Data.Sqlite;
 
 namespace Gongzhi.Node.Web;
 
@@ -55,10 +54,9 @@ internal sealed class ProblemMiddleware(RequestDelegate next, ILogger<ProblemMid
         not WriterStoppedException when StorageFull.Is(e) => HostProblems.StorageFull,
         StoreUnavailableException => HostProblems.StoreUnavailable,
         WriterStoppedException => HostProblems.NodeStopped,
-        // Busy, locked: the library stores meet the same states as the writer.
-        SqliteException { SqliteErrorCode: 5 or 6 } => HostProblems.StoreUnavailable,
+        // Busy, locked, away: the library stores meet the same states as the writer.
+        _ when StoreFaults.IsUnavailable(e) => HostProblems.StoreUnavailable,
         ConnectionAbortedException or ConnectionResetException => HostProblems.Malformed,
-        { InnerException: SqliteException { SqliteErrorCode: 5 or 6 } } => HostProblems.StoreUnavailable,
         RecordsCorruptException corrupt => new Problem("records.corrupt", 500, corrupt.Message),
         _ => HostProblems.Internal,
     };

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Text.Json;
 using Gongzhi.Core;
 using Gongzhi.Core.Catalog;
@@ -7,6 +8,7 @@ using Gongzhi.Core.Posture;
 using Gongzhi.Core.Query;
 using Gongzhi.Core.Storage;
 using Gongzhi.Core.Territory;
+using Gongzhi.Tests.Shared;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -29,7 +31,8 @@ public sealed class PolicyWorld : IAsyncDisposable
 
     public PolicyWorld()
     {
-        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = Directory.CreateTempSubdirectory("gz-policy-").FullName, LedgerOrigin = "test.example/log" };
+        var directory = Directory.CreateTempSubdirectory("gz-policy-").FullName;
+        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.example/log", Database = TestStore.Of(directory) };
         using (var db = Open())
             NodeDatabase.Prepare(World, db, [Epoch, new PlaceSchema()]);
         Writer = new NodeWriter(World, Open, NullLogger<NodeWriter>.Instance);
@@ -118,12 +121,13 @@ public sealed class PolicyWorld : IAsyncDisposable
         return JsonDocument.Parse(node.ToJsonString()).RootElement.Clone();
     }
 
-    public SqliteConnection Connect() => NodeDatabase.OpenConnection(NodeDatabase.ConnectionString(World));
+    public DbConnection Connect() => NodeDatabase.OpenWriter(World);
 
     public async ValueTask DisposeAsync()
     {
         await Writer.DisposeAsync();
         SqliteConnection.ClearAllPools();
+        TestStore.Drop(World.DataDirectory);
         Directory.Delete(World.DataDirectory, recursive: true);
     }
 

@@ -11,6 +11,7 @@ using Gongzhi.Core.Records.Keys;
 using Gongzhi.Core.Storage;
 using Gongzhi.Core.Territory;
 using Gongzhi.Ledger;
+using Gongzhi.Tests.Shared;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -25,7 +26,7 @@ internal sealed class CoreFixture : IAsyncDisposable
     private CoreFixture(string directory, bool ownsDirectory, Action<string, Action>? interposed, TimeProvider clock, Func<World, ITileStore?> tiles)
     {
         _ownsDirectory = ownsDirectory;
-        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed };
+        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed, Database = TestStore.Of(directory) };
         var epoch = new PolicyEpoch();
         using (var db = Open())
             NodeDatabase.Prepare(World, db, [new RecordSchema(), new KeySchema(), new ErasureSchema(), new LogStateSchema(), new PlaceSchema(), epoch]);
@@ -143,7 +144,10 @@ internal sealed class CoreFixture : IAsyncDisposable
         await Writer.DisposeAsync();
         Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
         if (_ownsDirectory)
+        {
+            TestStore.Drop(World.DataDirectory);
             Directory.Delete(World.DataDirectory, recursive: true);
+        }
     }
 
     /// <summary>From here on nothing is merged but by the test itself.</summary>

@@ -60,7 +60,7 @@ public sealed class SchemaUpgradeTests : IDisposable
     /// <summary>A hot table whose index and trigger changed between the versions.</summary>
     private sealed class Hot(bool second) : IHotSchema
     {
-        public string Sql => "CREATE TABLE IF NOT EXISTS hot(a INTEGER NOT NULL" + (second ? ", b TEXT" : "") + ");\n"
+        public string Sql(SqlStore store) => "CREATE TABLE IF NOT EXISTS hot(a INTEGER NOT NULL" + (second ? ", b TEXT" : "") + ");\n"
             + $"CREATE INDEX IF NOT EXISTS hot_a ON hot(a{(second ? " DESC" : "")});\n"
             + $"CREATE TRIGGER IF NOT EXISTS hot_kept BEFORE DELETE ON hot BEGIN SELECT RAISE(ABORT, '{(second ? "kept" : "stays")}'); END;";
     }

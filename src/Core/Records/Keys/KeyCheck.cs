@@ -1,7 +1,7 @@
+using System.Data.Common;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Intake;
 using Gongzhi.Core.Storage;
-using Microsoft.Data.Sqlite;
 
 namespace Gongzhi.Core.Records.Keys;
 
@@ -42,7 +42,7 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
     {
         bool[]? rejected = null;
         bool? anyReplaced = null;
-        SqliteConnection? connection = null;
+        DbConnection? connection = null;
         try
         {
             for (var k = 0; k < rules.Rules.Count; k++)
@@ -199,7 +199,7 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
     }
 
     /// <summary>Keys of small contributions that are kept in SQL.</summary>
-    private void Tail(int rows, RowHashes hashes, ref SqliteConnection? connection, Action<KeyEntry, int, int> found)
+    private void Tail(int rows, RowHashes hashes, ref DbConnection? connection, Action<KeyEntry, int, int> found)
     {
         if (rows * rules.Rules.Count > AskedOneByOneMax)
         {
@@ -232,13 +232,13 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
         }
     }
 
-    private void Ask(SqliteConnection connection, SqliteTransaction? transaction, UInt128 hash, Action<KeyEntry> found)
+    private void Ask(DbConnection connection, DbTransaction? transaction, UInt128 hash, Action<KeyEntry> found)
     {
         using var command = connection.CreateCommand();
         command.Transaction = transaction;
-        command.CommandText = "SELECT batch, ordinal FROM key_tail WHERE dataset = $dataset AND hash = $hash";
-        command.Parameters.AddWithValue("$dataset", dataset.Number);
-        command.Parameters.AddWithValue("$hash", KeyIndex.Bytes(hash));
+        command.CommandText = "SELECT batch, ordinal FROM key_tail WHERE dataset = @dataset AND hash = @hash";
+        command.Set("@dataset", dataset.Number);
+        command.Set("@hash", KeyIndex.Bytes(hash));
         var entries = new List<KeyEntry>();
         using (var reader = command.ExecuteReader())
         {
@@ -248,13 +248,13 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
         entries.ForEach(found);
     }
 
-    private List<KeyEntry> ReadTail(SqliteConnection connection, SqliteTransaction? transaction, long after)
+    private List<KeyEntry> ReadTail(DbConnection connection, DbTransaction? transaction, long after)
     {
         using var command = connection.CreateCommand();
         command.Transaction = transaction;
-        command.CommandText = "SELECT hash, batch, ordinal FROM key_tail WHERE dataset = $dataset AND sequence > $after";
-        command.Parameters.AddWithValue("$dataset", dataset.Number);
-        command.Parameters.AddWithValue("$after", after);
+        command.CommandText = "SELECT hash, batch, ordinal FROM key_tail WHERE dataset = @dataset AND sequence > @after";
+        command.Set("@dataset", dataset.Number);
+        command.Set("@after", after);
         var entries = new List<KeyEntry>();
         using var reader = command.ExecuteReader();
         while (reader.Read())
@@ -262,23 +262,23 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
         return entries;
     }
 
-    private bool AnyReplaced(SqliteConnection connection)
+    private bool AnyReplaced(DbConnection connection)
     {
         using var command = connection.CreateCommand();
-        command.CommandText = "SELECT EXISTS (SELECT 1 FROM replaced WHERE dataset = $dataset)";
-        command.Parameters.AddWithValue("$dataset", dataset.Number);
-        return (long)command.ExecuteScalar()! != 0;
+        command.CommandText = "SELECT EXISTS (SELECT 1 FROM replaced WHERE dataset = @dataset)";
+        command.Set("@dataset", dataset.Number);
+        return command.IsTrue();
     }
 
     /// <summary>A superseded or erased record has given its key back.</summary>
-    private bool Replaced(SqliteConnection connection, SqliteTransaction? transaction, KeyEntry entry)
+    private bool Replaced(DbConnection connection, DbTransaction? transaction, KeyEntry entry)
     {
         using var command = connection.CreateCommand();
         command.Transaction = transaction;
-        command.CommandText = "SELECT 1 FROM replaced WHERE dataset = $dataset AND batch = $batch AND ordinal = $ordinal";
-        command.Parameters.AddWithValue("$dataset", dataset.Number);
-        command.Parameters.AddWithValue("$batch", RecordId.Bytes(entry.Batch));
-        command.Parameters.AddWithValue("$ordinal", (long)entry.Ordinal);
+        command.CommandText = "SELECT 1 FROM replaced WHERE dataset = @dataset AND batch = @batch AND ordinal = @ordinal";
+        command.Set("@dataset", dataset.Number);
+        command.Set("@batch", RecordId.Bytes(entry.Batch));
+        command.Set("@ordinal", (long)entry.Ordinal);
         return command.ExecuteScalar() is not null;
     }
 }

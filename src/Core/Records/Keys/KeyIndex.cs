@@ -1,9 +1,9 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
+using System.Data.Common;
 using System.Security.Cryptography;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Storage;
-using Microsoft.Data.Sqlite;
 
 namespace Gongzhi.Core.Records.Keys;
 
@@ -101,12 +101,12 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
         _secrets.TryGetValue(dataset, out var known) ? known : await writer.RunAsync(scope =>
         {
             using var command = scope.Command("""
-                INSERT INTO key_state(dataset, secret, format, sequence) VALUES ($dataset, $secret, $format, 0)
-                ON CONFLICT(dataset) DO UPDATE SET format = format RETURNING secret
+                INSERT INTO key_state(dataset, secret, format, sequence) VALUES (@dataset, @secret, @format, 0)
+                ON CONFLICT(dataset) DO UPDATE SET format = key_state.format RETURNING secret
                 """);
-            command.Parameters.AddWithValue("$dataset", dataset);
-            command.Parameters.AddWithValue("$secret", RandomNumberGenerator.GetBytes(KeyHash.SecretBytes));
-            command.Parameters.AddWithValue("$format", (long)KeyRun.FormatVersion);
+            command.Set("@dataset", dataset);
+            command.Set("@secret", RandomNumberGenerator.GetBytes(KeyHash.SecretBytes));
+            command.Set("@format", (long)KeyRun.FormatVersion);
             var secret = (byte[])command.ExecuteScalar()!;
             scope.AfterCommit(() => _secrets[dataset] = secret);
             return secret;
@@ -130,16 +130,16 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
         var sequence = NextSequence(scope, dataset);
         foreach (var old in merged ?? [])
         {
-            using var delete = scope.Command("DELETE FROM key_run WHERE number = $number");
-            delete.Parameters.AddWithValue("$number", old.Number);
+            using var delete = scope.Command("DELETE FROM key_run WHERE number = @number");
+            delete.Set("@number", old.Number);
             if (delete.ExecuteNonQuery() != 1)
                 throw new InvalidOperationException("A run was merged twice.");
         }
-        using var insert = scope.Command("INSERT INTO key_run(dataset, name, entries, sequence) VALUES ($dataset, $name, $entries, $sequence) RETURNING number");
-        insert.Parameters.AddWithValue("$dataset", dataset);
-        insert.Parameters.AddWithValue("$name", Path.GetFileNameWithoutExtension(path));
-        insert.Parameters.AddWithValue("$entries", entries);
-        insert.Parameters.AddWithValue("$sequence", sequence);
+        using var insert = scope.Command("INSERT INTO key_run(dataset, name, entries, sequence) VALUES (@dataset, @name, @entries, @sequence) RETURNING number");
+        insert.Set("@dataset", dataset);
+        insert.Set("@name", Path.GetFileNameWithoutExtension(path));
+        insert.Set("@entries", entries);
+        insert.Set("@sequence", sequence);
         var number = (long)insert.ExecuteScalar()!;
         scope.AfterCommit(() => Change(dataset, sequence, KeyRun.Open(path, number, sequence)!, merged ?? []));
     }
@@ -148,12 +148,12 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
     internal void InsertTail(WriteScope scope, long dataset, IEnumerable<KeyEntry> entries)
     {
         var sequence = NextSequence(scope, dataset);
-        using var insert = scope.Command("INSERT INTO key_tail(dataset, hash, batch, ordinal, sequence) VALUES ($dataset, $hash, $batch, $ordinal, $sequence)");
-        insert.Parameters.AddWithValue("$dataset", dataset);
-        insert.Parameters.AddWithValue("$sequence", sequence);
-        var hash = insert.Parameters.Add("$hash", SqliteType.Blob);
-        var batch = insert.Parameters.Add("$batch", SqliteType.Blob);
-        var ordinal = insert.Parameters.Add("$ordinal", SqliteType.Integer);
+        using var insert = scope.Command("INSERT INTO key_tail(dataset, hash, batch, ordinal, sequence) VALUES (@dataset, @hash, @batch, @ordinal, @sequence)");
+        insert.Set("@dataset", dataset);
+        insert.Set("@sequence", sequence);
+        var hash = insert.Parameter("@hash");
+        var batch = insert.Parameter("@batch");
+        var ordinal = insert.Parameter("@ordinal");
         foreach (var entry in entries)
         {
             (hash.Value, batch.Value, ordinal.Value) = (Bytes(entry.Hash), RecordId.Bytes(entry.Batch), (long)entry.Ordinal);
@@ -163,13 +163,13 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
     }
 
     /// <summary>Runs in SQL that were listed after a commit; inside a transaction also those that the same group has just listed.</summary>
-    internal static List<(long Number, long Dataset, string Name, long Sequence)> Runs(SqliteConnection connection, SqliteTransaction? transaction, long? dataset, long after)
+    internal static List<(long Number, long Dataset, string Name, long Sequence)> Runs(DbConnection connection, DbTransaction? transaction, long? dataset, long after)
     {
         using var command = connection.CreateCommand();
         command.Transaction = transaction;
-        command.CommandText = "SELECT number, dataset, name, sequence FROM key_run WHERE ($dataset IS NULL OR dataset = $dataset) AND sequence > $after ORDER BY number";
-        command.Parameters.AddWithValue("$dataset", (object?)dataset ?? DBNull.Value);
-        command.Parameters.AddWithValue("$after", after);
+        command.CommandText = "SELECT number, dataset, name, sequence FROM key_run WHERE (@dataset IS NULL OR dataset = @dataset) AND sequence > @after ORDER BY number";
+        command.Set("@dataset", (object?)dataset ?? DBNull.Value);
+        command.Set("@after", after);
         var runs = new List<(long, long, string, long)>();
         using var reader = command.ExecuteReader();
         while (reader.Read())
@@ -180,12 +180,12 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
     /// <summary>Forgets every run and key of a dataset; its files go once nobody reads them.</summary>
     internal void Clear(WriteScope scope, long dataset)
     {
-        foreach (var sql in new[] { "DELETE FROM key_run WHERE dataset = $dataset", "DELETE FROM key_tail WHERE dataset = $dataset", "UPDATE key_state SET format = $format WHERE dataset = $dataset" })
+        foreach (var sql in new[] { "DELETE FROM key_run WHERE dataset = @dataset", "DELETE FROM key_tail WHERE dataset = @dataset", "UPDATE key_state SET format = @format WHERE dataset = @dataset" })
         {
             using var command = scope.Command(sql);
-            command.Parameters.AddWithValue("$dataset", dataset);
-            if (sql.Contains("$format", StringComparison.Ordinal))
-                command.Parameters.AddWithValue("$format", (long)KeyRun.FormatVersion);
+            command.Set("@dataset", dataset);
+            if (sql.Contains("@format", StringComparison.Ordinal))
+                command.Set("@format", (long)KeyRun.FormatVersion);
             command.ExecuteNonQuery();
         }
         scope.AfterCommit(() =>
@@ -222,8 +222,8 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
 
     private static long NextSequence(WriteScope scope, long dataset)
     {
-        using var command = scope.Command("UPDATE key_state SET sequence = sequence + 1 WHERE dataset = $dataset RETURNING sequence");
-        command.Parameters.AddWithValue("$dataset", dataset);
+        using var command = scope.Command("UPDATE key_state SET sequence = sequence + 1 WHERE dataset = @dataset RETURNING sequence");
+        command.Set("@dataset", dataset);
         return (long)command.ExecuteScalar()!;
     }
 }

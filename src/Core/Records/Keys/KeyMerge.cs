@@ -97,14 +97,14 @@ public sealed class KeyMerge : IAsyncDisposable
         using (var connection = NodeDatabase.OpenReader(_world))
         {
             using var count = connection.CreateCommand();
-            count.CommandText = "SELECT count(*) FROM (SELECT 1 FROM key_tail WHERE dataset = $dataset LIMIT $min)";
-            count.Parameters.AddWithValue("$dataset", dataset);
-            count.Parameters.AddWithValue("$min", TailKeysMin);
+            count.CommandText = "SELECT count(*) FROM (SELECT 1 FROM key_tail WHERE dataset = @dataset LIMIT @min) AS few";
+            count.Set("@dataset", dataset);
+            count.Set("@min", TailKeysMin);
             if ((long)count.ExecuteScalar()! < TailKeysMin)
                 return false;
             using var command = connection.CreateCommand();
-            command.CommandText = "SELECT hash, batch, ordinal, sequence FROM key_tail WHERE dataset = $dataset ORDER BY hash";
-            command.Parameters.AddWithValue("$dataset", dataset);
+            command.CommandText = "SELECT hash, batch, ordinal, sequence FROM key_tail WHERE dataset = @dataset ORDER BY hash";
+            command.Set("@dataset", dataset);
             using var reader = command.ExecuteReader();
             while (reader.Read())
             {
@@ -122,9 +122,9 @@ public sealed class KeyMerge : IAsyncDisposable
         await SwapAsync(path, scope =>
         {
             // Keys that came while the file was written have a higher number and stay.
-            using var delete = scope.Command("DELETE FROM key_tail WHERE dataset = $dataset AND sequence <= $last");
-            delete.Parameters.AddWithValue("$dataset", dataset);
-            delete.Parameters.AddWithValue("$last", last);
+            using var delete = scope.Command("DELETE FROM key_tail WHERE dataset = @dataset AND sequence <= @last");
+            delete.Set("@dataset", dataset);
+            delete.Set("@last", last);
             if (delete.ExecuteNonQuery() != entries.Count)
                 throw new InvalidOperationException("The keys changed while they were folded; they are folded again later.");
             _index.InsertRun(scope, dataset, path, entries.Count);

@@ -1,10 +1,10 @@
 using System.CommandLine;
+using System.Data.Common;
 using System.Text;
 using System.Text.Json;
 using Gongzhi.Core.Records;
 using Gongzhi.Ledger;
 using Gongzhi.Node.Hosting;
-using Microsoft.Data.Sqlite;
 
 namespace Gongzhi.Node.Cli;
 
@@ -38,7 +38,7 @@ internal static class CheckVerbs
             await TerminalProgress.StagesAsync(json, async report1 =>
                 report = await RecordCheck.RunAsync(world, options, new Steps(report1), cancel).ConfigureAwait(false)).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SqliteException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or DbException)
         {
             throw new CliException(ExitCode.Unavailable, Say.In($"The directory could not be read, so nothing is said about it: {e.Message}", $"无法读取该目录，因此不作结论：{e.Message}"));
         }

@@ -7,6 +7,7 @@ using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Intake;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Records.Keys;
+using Gongzhi.Core.Storage;
 
 namespace Gongzhi.Tests.Unit.Records.Keys;
 
@@ -126,10 +127,10 @@ public sealed class KeyTests
             Assert.Equal("records.duplicateKey", (await core.ContributeAsync(dataset, Csv(n, 1))).Problem!.Code);
             await core.Writer.RunAsync(scope =>
             {
-                using var command = scope.Command("INSERT INTO replaced(dataset, batch, ordinal) VALUES ($dataset, $batch, $ordinal)");
-                command.Parameters.AddWithValue("$dataset", dataset.Number);
-                command.Parameters.AddWithValue("$batch", RecordId.Bytes(batch));
-                command.Parameters.AddWithValue("$ordinal", (long)ordinal);
+                using var command = scope.Command("INSERT INTO replaced(dataset, batch, ordinal) VALUES (@dataset, @batch, @ordinal)");
+                command.Set("@dataset", dataset.Number);
+                command.Set("@batch", RecordId.Bytes(batch));
+                command.Set("@ordinal", (long)ordinal);
                 command.ExecuteNonQuery();
             }, Cancel);
             Assert.True((await core.ContributeAsync(dataset, Csv(n, 1))).Ok);

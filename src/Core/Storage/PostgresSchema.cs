@@ -1,0 +1,143 @@
+using System.Globalization;
+using Npgsql;
+
+namespace Gongzhi.Core.Storage;
+
+/// <summary>
+/// Makes the schema in an empty PostgreSQL database, or adds to an older one what this program needs and it lacks: tables, columns with their type's zero, indexes. What is wanted is
+/// made in a schema of its own within the transaction, compared, and taken away again. Nothing is dropped and nothing changes its type, so that machines with the program before
+/// go on beside it. One machine at a time: it holds the writer's lock.
+/// </summary>
+internal static class PostgresSchema
+{
+    private const string Scratch = "gz_wanted";
+
+    /// <param name="create">SQL that makes the state's tables in an empty schema.</param>
+    /// <param name="always">SQL run in any case; idempotent.</param>
+    /// <param name="latest">The version that this program knows.</param>
+    public static void Run(World world, NpgsqlConnection connection, string create, string always, int latest)
+    {
+        using var transaction = (NpgsqlTransaction)PostgresStore.Instance.BeginWrite(connection);
+        Execute(connection, transaction, "CREATE TABLE IF NOT EXISTS node_schema(one bigint PRIMARY KEY CHECK (one = 1), version bigint NOT NULL, origin text NOT NULL)");
+        long found = 0;
+        using (var command = new NpgsqlCommand("SELECT version, origin FROM node_schema", connection, transaction))
+        using (var reader = command.ExecuteReader())
+        {
+            if (reader.Read())
+            {
+                found = reader.GetInt64(0);
+                if (reader.GetString(1) != world.LedgerOrigin)
+                    throw new SchemaException($"The database belongs to another world ({reader.GetString(1)}); a world has a database of its own.");
+            }
+        }
+        if (found > latest)
+            throw new SchemaException(string.Create(CultureInfo.InvariantCulture, $"The database was written by a newer program (its schema is version {found}, this program knows {latest}). Start the newer program, or restore a backup."));
+        Execute(connection, transaction, PostgresStore.GuardFunctions);
+        if (found == 0)
+        {
+            if (Columns(connection, transaction, "current_schema()").Keys.Any(c => c.Table != "node_schema"))
+                throw new SchemaException("The database holds tables that are not this program's. Make an empty database for it.");
+            Execute(connection, transaction, create);
+            Execute(connection, transaction, always);
+        }
+        else
+        {
+            foreach (var sql in Missing(connection, transaction, create + '\n' + always))
+                Execute(connection, transaction, sql);
+            Execute(connection, transaction, always);
+        }
+        if (found != latest)
+        {
+            using var version = new NpgsqlCommand("INSERT INTO node_schema(one, version, origin) VALUES (1, @version, @origin) ON CONFLICT (one) DO UPDATE SET version = excluded.version", connection, transaction);
+            version.Parameters.AddWithValue("@version", (long)latest);
+            version.Parameters.AddWithValue("@origin", world.LedgerOrigin);
+            version.ExecuteNonQuery();
+        }
+        world.Durably("commit schema", transaction.Commit);
+    }
+
+    private sealed record Column(string Type, bool Required, string? Default, bool Key);
+
+    private static List<string> Missing(NpgsqlConnection connection, NpgsqlTransaction transaction, string wanted)
+    {
+        string own;
+        using (var command = new NpgsqlCommand("SELECT current_schema()", connection, transaction))
+            own = (string)command.ExecuteScalar()!;
+        Execute(connection, transaction, $"CREATE SCHEMA {Scratch}; SET LOCAL search_path TO {Scratch}; {PostgresStore.GuardFunctions}");
+        Execute(connection, transaction, wanted);
+        var there = Columns(connection, transaction, "@own", own);
+        var needed = Columns(connection, transaction, "@own", Scratch);
+        var indexes = Indexes(connection, transaction, own).Keys.ToHashSet(StringComparer.Ordinal);
+        var missingIndexes = Indexes(connection, transaction, Scratch).Where(i => !indexes.Contains(i.Key)).ToList();
+        Execute(connection, transaction, $"DROP SCHEMA {Scratch} CASCADE; SET LOCAL search_path TO DEFAULT");
+        var sql = new List<string>();
+        var tables = there.Keys.Select(c => c.Table).ToHashSet(StringComparer.Ordinal);
+        foreach (var ((table, name), column) in needed)
+        {
+            // A table that is not there is made by its own statement; the state's tables have theirs without IF NOT EXISTS, so they are taken from it one by one.
+            if (!tables.Contains(table))
+                continue;
+            if (there.TryGetValue((table, name), out var old))
+            {
+                if (old.Type != column.Type)
+                    throw new SchemaException($"The column {name} of the table {table} is {old.Type}, this program needs {column.Type}, and there is no step from one to the other.");
+                continue;
+            }
+            if (column.Key)
+                throw new SchemaException($"The table {table} lacks the key column {name}, and there is no step that makes it.");
+            var value = column.Default ?? (!column.Required ? null : column.Type switch { "text" or "character varying" => "''", "bytea" => "''::bytea", "boolean" => "false", _ => "0" });
+            sql.Add($"ALTER TABLE {Quote(table)} ADD COLUMN {Quote(name)} {column.Type}{(column.Type == "text" ? " COLLATE \"C\"" : "")}{(value is null ? "" : " DEFAULT " + value)}{(column.Required ? " NOT NULL" : "")}");
+        }
+        sql.AddRange(Statements(wanted).Where(s => TableOf(s) is { } table && !tables.Contains(table)));
+        sql.AddRange(missingIndexes.Where(i => tables.Contains(i.Value.Table)).Select(i => i.Value.Definition.Replace($" ON {Scratch}.", " ON ", StringComparison.Ordinal)));
+        return sql;
+    }
+
+    /// <summary>The statements of EF Core's script that make a table or its indexes; each ends with a semicolon at the end of a line.</summary>
+    private static IEnumerable<string> Statements(string script) =>
+        script.Split(";\n", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Where(s => s.StartsWith("CREATE TABLE \"", StringComparison.Ordinal) || s.StartsWith("CREATE INDEX \"", StringComparison.Ordinal)
+            || s.StartsWith("CREATE UNIQUE INDEX \"", StringComparison.Ordinal) || s.StartsWith("CREATE TABLE ", StringComparison.Ordinal) && !s.StartsWith("CREATE TABLE IF", StringComparison.Ordinal));
+
+    private static string? TableOf(string statement)
+    {
+        var at = statement.StartsWith("CREATE TABLE ", StringComparison.Ordinal) ? "CREATE TABLE ".Length : statement.IndexOf(" ON ", StringComparison.Ordinal) + 4;
+        var rest = statement[at..];
+        return rest[..rest.AsSpan().IndexOfAny(" (\r\n")].Trim('"');
+    }
+
+    private static Dictionary<(string Table, string Name), Column> Columns(NpgsqlConnection connection, NpgsqlTransaction transaction, string schema, string? own = null)
+    {
+        using var command = new NpgsqlCommand($"""
+            SELECT c.table_name, c.column_name, c.data_type, c.is_nullable = 'NO', c.column_default,
+                EXISTS (SELECT 1 FROM information_schema.table_constraints t JOIN information_schema.key_column_usage k USING (constraint_schema, constraint_name)
+                    WHERE t.constraint_type = 'PRIMARY KEY' AND t.table_schema = c.table_schema AND t.table_name = c.table_name AND k.column_name = c.column_name)
+            FROM information_schema.columns c WHERE c.table_schema = {schema} ORDER BY c.table_name, c.ordinal_position
+            """, connection, transaction);
+        if (own is not null)
+            command.Parameters.AddWithValue("@own", own);
+        var columns = new Dictionary<(string, string), Column>();
+        using var reader = command.ExecuteReader();
+        while (reader.Read())
+            columns[(reader.GetString(0), reader.GetString(1))] = new(reader.GetString(2), reader.GetBoolean(3), reader.IsDBNull(4) ? null : reader.GetString(4), reader.GetBoolean(5));
+        return columns;
+    }
+
+    private static Dictionary<string, (string Table, string Definition)> Indexes(NpgsqlConnection connection, NpgsqlTransaction transaction, string schema)
+    {
+        using var command = new NpgsqlCommand("SELECT indexname, tablename, indexdef FROM pg_indexes WHERE schemaname = @schema", connection, transaction);
+        command.Parameters.AddWithValue("@schema", schema);
+        var indexes = new Dictionary<string, (string, string)>(StringComparer.Ordinal);
+        using var reader = command.ExecuteReader();
+        while (reader.Read())
+            indexes[reader.GetString(0)] = (reader.GetString(1), reader.GetString(2));
+        return indexes;
+    }
+
+    private static string Quote(string name) => '"' + name.Replace("\"", "\"\"", StringComparison.Ordinal) + '"';
+
+    private static void Execute(NpgsqlConnection connection, NpgsqlTransaction transaction, string sql)
+    {
+        using var command = new NpgsqlCommand(sql, connection, transaction);
+        command.ExecuteNonQuery();
+    }
+}
