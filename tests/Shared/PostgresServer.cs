@@ -31,7 +31,7 @@ public sealed class PostgresServer : IAsyncDisposable
         _options = string.Join(' ', new[]
         {
             "listen_addresses=127.0.0.1", "unix_socket_directories=" + root, "port=" + port.ToString(CultureInfo.InvariantCulture),
-            "fsync=on", "synchronous_commit=on", "shared_buffers=128MB", "max_connections=200",
+            "fsync=on", "synchronous_commit=on", "shared_buffers=128MB", "max_connections=400",
         }.Select(s => "-c " + s));
     }
 
@@ -55,15 +55,33 @@ public sealed class PostgresServer : IAsyncDisposable
         var server = new PostgresServer(root, FreePort());
         await AsOwnerAsync("initdb", "-D", server.Data, "-U", "gongzhi", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync").ConfigureAwait(false);
         await server.StartAgainAsync().ConfigureAwait(false);
+        server.Watch();
         return server;
     }
 
-    /// <summary>A new, empty database.</summary>
+    /// <summary>A test run that is killed disposes nothing: a shell of its own waits for this process to be gone, stops what is left and removes it.</summary>
+    private void Watch()
+    {
+        var start = new ProcessStartInfo("setsid") { WorkingDirectory = "/" };
+        foreach (var argument in (string[])["-f", "sh", "-c", """
+            exec >/dev/null 2>&1 </dev/null
+            while [ -d "/proc/$1" ] && [ -d "$2" ]; do sleep 1; done
+            [ -f "$2/data/postmaster.pid" ] && kill -QUIT "$(head -1 "$2/data/postmaster.pid")" && sleep 2
+            rm -rf "$2"
+            """, "sh", Environment.ProcessId.ToString(CultureInfo.InvariantCulture), _root])
+        {
+            start.ArgumentList.Add(argument);
+        }
+        using var process = Process.Start(start)!;
+        process.WaitForExit();
+    }
+
+    /// <summary>A new database: empty, or a copy of another that nobody is connected to.</summary>
     /// <returns>Its connection string.</returns>
-    public async Task<string> NewDatabaseAsync()
+    public async Task<string> NewDatabaseAsync(string? template = null)
     {
         var name = "w" + Interlocked.Increment(ref _databases).ToString(CultureInfo.InvariantCulture);
-        await ExecuteAsync("CREATE DATABASE " + name).ConfigureAwait(false);
+        await ExecuteAsync($"CREATE DATABASE {name} TEMPLATE {template ?? "template0"}").ConfigureAwait(false);
         return ConnectionString(name);
     }
 

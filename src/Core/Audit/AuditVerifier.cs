@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Gongzhi.Core.Storage;
@@ -133,7 +134,14 @@ public static class AuditVerifier
 
     private static Guid Id(DbDataReader reader) => Blob(reader, 0) is { Length: 16 } bytes ? new Guid(bytes, bigEndian: true) : Guid.Empty;
 
-    private static object? Value(DbDataReader reader, int column) => reader.GetValue(column) switch { DBNull => null, var value => value };
+    /// <summary>As entries hold it: what PostgreSQL keeps as a truth value or a smaller number is a whole number there.</summary>
+    private static object? Value(DbDataReader reader, int column) => reader.GetValue(column) switch
+    {
+        DBNull => null,
+        bool truth => truth ? 1L : 0L,
+        int or short => Convert.ToInt64(reader.GetValue(column), CultureInfo.InvariantCulture),
+        var value => value,
+    };
 
     private static string Text(object? value)
     {

@@ -19,6 +19,7 @@ public static class PendingEntries
             created {store.Number} NOT NULL,
             log_index {store.Number} NULL);
         CREATE INDEX IF NOT EXISTS ledger_pending_waiting ON ledger_pending(created) WHERE log_index IS NULL;
+        CREATE UNIQUE INDEX IF NOT EXISTS ledger_pending_index ON ledger_pending(log_index) WHERE log_index IS NOT NULL;
         """;
 
     /// <summary>What keeps entries as they are: none is removed, changed or replaced, and an index is given once.</summary>

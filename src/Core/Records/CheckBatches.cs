@@ -112,7 +112,7 @@ internal static class CheckBatches
         command.Transaction = snapshot;
         command.CommandText = """
             SELECT p.id, p.log_index FROM ledger_pending p
-            WHERE substr(p.entry, 1, @length) = @head AND NOT EXISTS (SELECT 1 FROM batch b WHERE b.entry = p.id)
+            WHERE substr(p.entry, 1, CAST(@length AS integer)) = @head AND NOT EXISTS (SELECT 1 FROM batch b WHERE b.entry = p.id)
             """;
         command.Set("@length", head.Length);
         command.Set("@head", head);

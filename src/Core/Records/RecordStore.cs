@@ -269,9 +269,12 @@ public sealed class RecordStore(World world, NodeWriter writer)
             SELECT (SELECT count(*) FROM tail WHERE dataset = @dataset), (SELECT count(*) FROM replaced WHERE dataset = @dataset AND leaf IS NULL)
             """);
         counts.Set("@dataset", dataset);
-        using var counted = counts.ExecuteReader();
-        counted.Read();
-        var (tail, replaced) = (counted.GetInt64(0), counted.GetInt64(1));
+        long tail, replaced;
+        using (var counted = counts.ExecuteReader())
+        {
+            counted.Read();
+            (tail, replaced) = (counted.GetInt64(0), counted.GetInt64(1));
+        }
         long sequence = 0;
         return sequence = Publish(scope, dataset, [], Replacements.None, m => m with { Segments = segments.ToImmutable(), TailRows = tail, Replaced = replaced, Reshaped = sequence });
     }

@@ -14,7 +14,6 @@ public sealed class LogStateSchema : IHotSchema
             before_size {store.Number} NOT NULL,
             before_root {store.Bytes} NOT NULL
         );
-        CREATE UNIQUE INDEX IF NOT EXISTS ledger_pending_index ON ledger_pending(log_index) WHERE log_index IS NOT NULL;
         """;
 }
 

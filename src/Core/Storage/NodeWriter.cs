@@ -23,6 +23,7 @@ public sealed class NodeWriter : IAsyncDisposable
     private readonly ILogger<NodeWriter> _log;
     private readonly World _world;
     private readonly SqlStore _store;
+    private readonly CancellationTokenSource _stop = new();
     private readonly Task _loop;
     private Exception? _broken;
 
@@ -77,9 +78,14 @@ public sealed class NodeWriter : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        _closing = true;
-        _queue.Writer.TryComplete();
+        if (!_closing)
+        {
+            _closing = true;
+            _queue.Writer.TryComplete();
+            await _stop.CancelAsync().ConfigureAwait(false);
+        }
         await _loop.ConfigureAwait(false);
+        _stop.Dispose();
     }
 
     private void Enqueue(Work item)
@@ -166,7 +172,7 @@ public sealed class NodeWriter : IAsyncDisposable
                 work.Refuse(e);
             }
         }
-        Commit(transaction, group);
+        Commit(statements.Connection, transaction, group);
         try
         {
             scope.Committed();
@@ -184,14 +190,21 @@ public sealed class NodeWriter : IAsyncDisposable
         Committed?.Invoke();
     }
 
-    private void Commit(DbTransaction transaction, List<Work> group)
+    private void Commit(DbConnection connection, DbTransaction transaction, List<Work> group)
     {
+        var mark = _store.Mark(connection, transaction);
         try
         {
             _world.Durably("commit", transaction.Commit);
         }
         catch (Exception e) when (!_store.KeptNothing(e))
         {
+            if (mark is { } sought && Outcome(transaction, sought) is { } kept)
+            {
+                if (kept)
+                    return;
+                throw;
+            }
             // After a failed flush the transaction may be on the disk or not, and asking again proves nothing: the next start finds out. Nobody
             // is told "nothing was kept", and nothing is built on either answer.
             var stopped = new WriterStoppedException(e);
@@ -199,6 +212,20 @@ public sealed class NodeWriter : IAsyncDisposable
                 work.Fail(stopped);
             throw stopped;
         }
+    }
+
+    private bool? Outcome(DbTransaction transaction, Guid mark)
+    {
+        try
+        {
+            // What did not reach the database must not hold its lock while it is asked.
+            transaction.Dispose();
+        }
+        catch (DbException)
+        {
+            // The connection is gone, and with it the transaction.
+        }
+        return _store.Outcome(_world, mark, _stop.Token);
     }
 
     private abstract class Work

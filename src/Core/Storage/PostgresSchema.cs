@@ -3,6 +3,9 @@ using Npgsql;
 
 namespace Gongzhi.Core.Storage;
 
+/// <summary>Which world a database holds.</summary>
+public sealed record WorldClaim(string Name, WorldKind Kind, string Origin);
+
 /// <summary>
 /// Makes the schema in an empty PostgreSQL database, or adds to an older one what this program needs and it lacks: tables, columns with their type's zero, indexes. What is wanted is
 /// made in a schema of its own within the transaction, compared, and taken away again. Nothing is dropped and nothing changes its type, so that machines with the program before
@@ -12,31 +15,30 @@ internal static class PostgresSchema
 {
     private const string Scratch = "gz_wanted";
 
+    /// <summary>One row for each group of changes, in the order of their commits.</summary>
+    private const string Feed = """
+        CREATE TABLE IF NOT EXISTS change_feed(
+            number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            id bytea NOT NULL UNIQUE CHECK (length(id) = 16),
+            at bigint NOT NULL);
+
+        """;
+
     /// <param name="create">SQL that makes the state's tables in an empty schema.</param>
     /// <param name="always">SQL run in any case; idempotent.</param>
     /// <param name="latest">The version that this program knows.</param>
     public static void Run(World world, NpgsqlConnection connection, string create, string always, int latest)
     {
         using var transaction = (NpgsqlTransaction)PostgresStore.Instance.BeginWrite(connection);
-        Execute(connection, transaction, "CREATE TABLE IF NOT EXISTS node_schema(one bigint PRIMARY KEY CHECK (one = 1), version bigint NOT NULL, origin text NOT NULL)");
-        long found = 0;
-        using (var command = new NpgsqlCommand("SELECT version, origin FROM node_schema", connection, transaction))
-        using (var reader = command.ExecuteReader())
-        {
-            if (reader.Read())
-            {
-                found = reader.GetInt64(0);
-                if (reader.GetString(1) != world.LedgerOrigin)
-                    throw new SchemaException($"The database belongs to another world ({reader.GetString(1)}); a world has a database of its own.");
-            }
-        }
+        var (claimed, found) = Claim(connection, transaction, new(world.Name, world.Kind, world.LedgerOrigin));
+        if (claimed.Origin != world.LedgerOrigin || claimed.Name != world.Name || claimed.Kind != world.Kind)
+            throw new SchemaException($"The database belongs to the world {claimed.Name} ({claimed.Kind}, {claimed.Origin}); a world has a database of its own.");
         if (found > latest)
             throw new SchemaException(string.Create(CultureInfo.InvariantCulture, $"The database was written by a newer program (its schema is version {found}, this program knows {latest}). Start the newer program, or restore a backup."));
         Execute(connection, transaction, PostgresStore.GuardFunctions);
+        always = Feed + always;
         if (found == 0)
         {
-            if (Columns(connection, transaction, "current_schema()").Keys.Any(c => c.Table != "node_schema"))
-                throw new SchemaException("The database holds tables that are not this program's. Make an empty database for it.");
             Execute(connection, transaction, create);
             Execute(connection, transaction, always);
         }
@@ -48,12 +50,45 @@ internal static class PostgresSchema
         }
         if (found != latest)
         {
-            using var version = new NpgsqlCommand("INSERT INTO node_schema(one, version, origin) VALUES (1, @version, @origin) ON CONFLICT (one) DO UPDATE SET version = excluded.version", connection, transaction);
+            using var version = new NpgsqlCommand("UPDATE node_schema SET version = @version", connection, transaction);
             version.Parameters.AddWithValue("@version", (long)latest);
-            version.Parameters.AddWithValue("@origin", world.LedgerOrigin);
             version.ExecuteNonQuery();
         }
         world.Durably("commit schema", transaction.Commit);
+    }
+
+    /// <summary>
+    /// Which world a database holds: the one that first claimed it. Machines that start at once on an empty one agree by this on the ledger's origin, which is drawn by chance.
+    /// </summary>
+    /// <param name="wanted">What the caller would make of it.</param>
+    /// <returns>What it is.</returns>
+    public static WorldClaim Claim(World world, WorldClaim wanted)
+    {
+        using var connection = (NpgsqlConnection)PostgresStore.Instance.OpenWriter(world);
+        using var transaction = (NpgsqlTransaction)PostgresStore.Instance.BeginWrite(connection);
+        var (claimed, _) = Claim(connection, transaction, wanted);
+        transaction.Commit();
+        return claimed;
+    }
+
+    private static (WorldClaim Claimed, long Version) Claim(NpgsqlConnection connection, NpgsqlTransaction transaction, WorldClaim wanted)
+    {
+        if (!PostgresStore.Instance.HasTable(connection, transaction, "node_schema"))
+        {
+            if (Columns(connection, transaction, "current_schema()").Count > 0)
+                throw new SchemaException("The database holds tables that are not this program's. Make an empty database for it.");
+            Execute(connection, transaction, "CREATE TABLE node_schema(one bigint PRIMARY KEY CHECK (one = 1), version bigint NOT NULL, name text NOT NULL, kind text NOT NULL, origin text NOT NULL)");
+            using var insert = new NpgsqlCommand("INSERT INTO node_schema(one, version, name, kind, origin) VALUES (1, 0, @name, @kind, @origin)", connection, transaction);
+            insert.Parameters.AddWithValue("@name", wanted.Name);
+            insert.Parameters.AddWithValue("@kind", wanted.Kind.ToString());
+            insert.Parameters.AddWithValue("@origin", wanted.Origin);
+            insert.ExecuteNonQuery();
+        }
+        using var command = new NpgsqlCommand("SELECT version, name, kind, origin FROM node_schema", connection, transaction);
+        using var reader = command.ExecuteReader();
+        if (!reader.Read() || !Enum.TryParse<WorldKind>(reader.GetString(2), out var kind))
+            throw new SchemaException("The database does not say which world it holds.");
+        return (new(reader.GetString(1), kind, reader.GetString(3)), reader.GetInt64(0));
     }
 
     private sealed record Column(string Type, bool Required, string? Default, bool Key);

@@ -1,5 +1,6 @@
 using System.Data.Common;
 using System.Globalization;
+using System.Security.Cryptography;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
 
@@ -23,6 +24,13 @@ internal sealed class PostgresStore : SqlStore
     /// </summary>
     private const string WriterSettings =
         "-c synchronous_commit=on -c idle_in_transaction_session_timeout=5s -c lock_timeout=20s -c statement_timeout=60s -c tcp_user_timeout=8s -c tcp_keepalives_idle=3 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=5";
+
+    /// <summary>How long a group whose commit gave no answer waits for a database that can tell; then only a restart does.</summary>
+    private static readonly TimeSpan OutcomeWait = TimeSpan.FromMinutes(2);
+
+    private static readonly TimeSpan OutcomePause = TimeSpan.FromMilliseconds(250);
+
+    private static readonly TimeSpan RemainsWait = TimeSpan.FromSeconds(30), RemainsPause = TimeSpan.FromMilliseconds(50);
 
     /// <summary>A reading that takes longer holds old versions of rows that vacuum would clear.</summary>
     private const string ReaderSettings = "-c default_transaction_read_only=on -c statement_timeout=300s -c idle_in_transaction_session_timeout=300s";
@@ -69,6 +77,42 @@ internal sealed class PostgresStore : SqlStore
 
     /// <summary>The server said no: then it rolled the transaction back. A connection that broke before an answer says nothing.</summary>
     public override bool KeptNothing(Exception e) => e is PostgresException;
+
+    /// <summary>A row of <c>change_feed</c>: written by every group, in the order of commits, since one machine writes at a time.</summary>
+    internal override Guid? Mark(DbConnection connection, DbTransaction transaction)
+    {
+        var mark = new Guid(RandomNumberGenerator.GetBytes(16));
+        using var command = connection.Command("INSERT INTO change_feed(id, at) VALUES (@id, @at)", transaction)
+            .Set("@id", mark.ToByteArray(bigEndian: true)).Set("@at", Microseconds.From(TimeProvider.System.GetUtcNow()));
+        command.ExecuteNonQuery();
+        return mark;
+    }
+
+    /// <summary>
+    /// Whoever holds the writer's lock sees how the transaction before it ended: the server lets the lock go with it, and ends it when its client is gone.
+    /// </summary>
+    internal override bool? Outcome(World world, Guid mark, CancellationToken stop)
+    {
+        var until = Environment.TickCount64 + (long)OutcomeWait.TotalMilliseconds;
+        while (true)
+        {
+            try
+            {
+                using var connection = OpenWriter(world);
+                using var transaction = BeginWrite(connection);
+                using var command = connection.Command("SELECT EXISTS (SELECT 1 FROM change_feed WHERE id = @id)", transaction).Set("@id", mark.ToByteArray(bigEndian: true));
+                return command.IsTrue();
+            }
+            catch (NpgsqlException) when (Environment.TickCount64 < until && !stop.WaitHandle.WaitOne(OutcomePause))
+            {
+                // Asked again.
+            }
+            catch (NpgsqlException)
+            {
+                return null;
+            }
+        }
+    }
 
     public override bool IsDuplicate(Exception e, string table, string column) =>
         e is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation } duplicate && duplicate.TableName == table
@@ -148,28 +192,34 @@ internal sealed class PostgresStore : SqlStore
     internal override string? TailScrub => null;
 
     /// <summary>
-    /// Rewrites the one table that holds content, so that no page keeps what was deleted. What the server's own journal and its copies (archives, replicas, backups) still hold goes when they do:
-    /// that is the operator's to set.
+    /// Rewrites the one table that holds content, so that no page keeps what was deleted; before, whoever still looks at the past must be done, or the rows would be copied for him. What the
+    /// server's own journal and its copies (archives, replicas, backups) still hold goes when they do: that is the operator's to set.
     /// </summary>
-    internal override async Task ClearRemainsAsync(World world, CancellationToken cancel)
+    internal override Task ClearRemainsAsync(World world, CancellationToken cancel) => Task.Run(() =>
     {
-        var connection = (NpgsqlConnection)OpenWriter(world);
-        await using (connection.ConfigureAwait(false))
+        using var connection = OpenWriter(world);
+        object now;
+        using (var command = connection.Command("SELECT pg_current_xact_id()::xid"))
+            now = command.ExecuteScalar()!;
+        using var older = connection.Command("""
+            SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND age(backend_xmin) > age(CAST(CAST(@now AS text) AS xid)))
+            """).Set("@now", Convert.ToString(now, CultureInfo.InvariantCulture));
+        for (var until = Environment.TickCount64 + (long)RemainsWait.TotalMilliseconds; older.IsTrue(); cancel.WaitHandle.WaitOne(RemainsPause))
         {
-            var command = (NpgsqlCommand)connection.Command("VACUUM FULL tail");
-            await using (command.ConfigureAwait(false))
-            {
-                try
-                {
-                    await command.ExecuteNonQueryAsync(cancel).ConfigureAwait(false);
-                }
-                catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.LockNotAvailable)
-                {
-                    throw new StoreUnavailableException(e);
-                }
-            }
+            cancel.ThrowIfCancellationRequested();
+            if (Environment.TickCount64 > until)
+                throw new StoreUnavailableException(new TimeoutException("A transaction still looks at what was deleted."));
         }
-    }
+        try
+        {
+            using var vacuum = connection.Command("VACUUM FULL tail");
+            vacuum.ExecuteNonQuery();
+        }
+        catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.LockNotAvailable)
+        {
+            throw new StoreUnavailableException(e);
+        }
+    }, cancel);
 
     public override string Literal(ReadOnlySpan<byte> bytes) => $"'\\x{Convert.ToHexStringLower(bytes)}'::bytea";
 

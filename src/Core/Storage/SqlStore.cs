@@ -64,6 +64,13 @@ public abstract class SqlStore
     /// <summary>Whether a failed statement or commit left nothing behind, and trying again is right.</summary>
     public abstract bool KeptNothing(Exception e);
 
+    /// <summary>Writes into a group's transaction, last of all, by what it can be found again; null where a commit's own answer is all there is.</summary>
+    internal virtual Guid? Mark(DbConnection connection, DbTransaction transaction) => null;
+
+    /// <summary>After a commit that gave no answer: whether it was kept. Waits until the database can tell; null when it could not for too long.</summary>
+    /// <param name="stop">Gives up waiting.</param>
+    internal virtual bool? Outcome(World world, Guid mark, CancellationToken stop) => null;
+
     /// <summary>Whether the failure is a second row with the same value in a column that allows one.</summary>
     public abstract bool IsDuplicate(Exception e, string table, string column);
 

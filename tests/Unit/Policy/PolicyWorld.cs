@@ -9,7 +9,6 @@ using Gongzhi.Core.Query;
 using Gongzhi.Core.Storage;
 using Gongzhi.Core.Territory;
 using Gongzhi.Tests.Shared;
-using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
@@ -126,7 +125,7 @@ public sealed class PolicyWorld : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Writer.DisposeAsync();
-        SqliteConnection.ClearAllPools();
+        TestStore.Release();
         TestStore.Drop(World.DataDirectory);
         Directory.Delete(World.DataDirectory, recursive: true);
     }

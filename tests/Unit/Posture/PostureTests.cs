@@ -60,6 +60,7 @@ public sealed class PostureTests : IAsyncLifetime
     public async Task What_was_kept_as_it_was_written_counts_for_the_same_area_and_the_latest_stands()
     {
         var now = _world.Clock.Now;
+        var since = now.AddMinutes(-1);
         await KeepAsync("120101", PostureLevel.Watch);
         await KeepAsync("120101000000", PostureLevel.EmergencyII);
         Assert.Equal(["120101"], _world.Postures.AreasAt(PostureLevel.Watch, now));
@@ -69,13 +70,14 @@ public sealed class PostureTests : IAsyncLifetime
         await SetAsync("120101000000", PostureLevel.Ordinary, null);
         Assert.Empty(_world.Postures.AreasAt(PostureLevel.Watch, now));
 
-        // As a version before this one kept it.
+        // As versions before this one kept it: no number, and one after the other in time.
         async Task KeepAsync(string area, PostureLevel level)
         {
+            since = since.AddMilliseconds(1);
             await _world.Writer.ChangeAsync((db, scope) =>
             {
                 db.Audit = new Gongzhi.Core.Audit.AuditContext("duty", now);
-                db.Add(new PostureState { Id = Guid.CreateVersion7(now).ToString("N"), Area = area, Level = level, Reason = "r", Author = "duty", Since = now, Expires = level == PostureLevel.Ordinary ? null : now.AddHours(1) });
+                db.Add(new PostureState { Id = Guid.CreateVersion7(now).ToString("N"), Area = area, Level = level, Reason = "r", Author = "duty", Since = since, Expires = level == PostureLevel.Ordinary ? null : now.AddHours(1) });
                 return true;
             }, Stop);
             await SetAsync("1299", PostureLevel.Ordinary, null);

@@ -4,6 +4,7 @@ using CsCheck;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Query;
 using Gongzhi.Core.Records;
+using Gongzhi.Tests.Shared;
 
 namespace Gongzhi.Tests.Unit.Records;
 
@@ -75,7 +76,7 @@ public sealed class CompactionTests
 
         static void Move(Gongzhi.Core.Storage.WriteScope scope, string sql)
         {
-            using var command = scope.Command(sql);
+            using var command = scope.Command(TestStore.Sql(sql));
             command.ExecuteNonQuery();
         }
     }
@@ -145,8 +146,11 @@ public sealed class CompactionTests
             Assert.Equal(Enumerable.Range(0, Compaction.SegmentsMin).SelectMany(i => Enumerable.Range(i * 10_000, 2_100)).Select(n => (long)n), Read(core, dataset));
             Assert.Empty((await RecordCheck.RunAsync(core.World, new RecordCheckOptions { Model = core.Model }, null, Cancel)).Findings);
         }
-        Directory.Delete(before, recursive: true);
-        Directory.Delete(after, recursive: true);
+        foreach (var directory in (string[])[before, after])
+        {
+            TestStore.Drop(directory);
+            Directory.Delete(directory, recursive: true);
+        }
     }
 
     [Fact]
@@ -160,18 +164,18 @@ public sealed class CompactionTests
         var wanted = Read(core, dataset);
         await using var compaction = new Compaction(core.World, core.Store, core.Catalog, core.Writer, Microsoft.Extensions.Logging.Abstractions.NullLogger<Compaction>.Instance);
         // The transaction fails after the file is there.
-        await core.Writer.RunAsync(scope => Sql(scope, "CREATE TRIGGER no BEFORE DELETE ON segment BEGIN SELECT RAISE(ABORT, 'no'); END"), Cancel);
-        await Assert.ThrowsAsync<Microsoft.Data.Sqlite.SqliteException>(() => compaction.CompactAsync(dataset, Cancel));
+        await core.Writer.RunAsync(scope => Sql(scope, "CREATE TRIGGER segment_no BEFORE DELETE ON segment BEGIN SELECT RAISE(ABORT, 'no'); END"), Cancel);
+        await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(() => compaction.CompactAsync(dataset, Cancel));
         Assert.Equal(Compaction.SegmentsMin, core.Store.Manifest(dataset.Number).Segments.Length);
         Assert.Equal(wanted, Read(core, dataset));
-        await core.Writer.RunAsync(scope => Sql(scope, "DROP TRIGGER no"), Cancel);
+        await core.Writer.RunAsync(scope => Sql(scope, "DROP TRIGGER segment_no"), Cancel);
         Assert.Equal(1, await compaction.CompactAsync(dataset, Cancel));
         Assert.Equal(wanted, Read(core, dataset));
         Assert.Single(Directory.GetFiles(core.World.SegmentDirectory));
 
         static void Sql(Gongzhi.Core.Storage.WriteScope scope, string sql)
         {
-            using var command = scope.Command(sql);
+            using var command = scope.Command(TestStore.Sql(sql));
             command.ExecuteNonQuery();
         }
     }
@@ -326,6 +330,7 @@ public sealed class CompactionTests
 
     private static void Copy(string from, string to)
     {
+        TestStore.Copy(from, to);
         foreach (var file in Directory.GetFiles(from, "*", SearchOption.AllDirectories))
         {
             var target = Path.Combine(to, Path.GetRelativePath(from, file));

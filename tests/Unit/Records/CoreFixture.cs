@@ -142,7 +142,7 @@ internal sealed class CoreFixture : IAsyncDisposable
         Engine.Dispose();
         await Sequencer.DisposeAsync();
         await Writer.DisposeAsync();
-        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
+        TestStore.Release();
         if (_ownsDirectory)
         {
             TestStore.Drop(World.DataDirectory);

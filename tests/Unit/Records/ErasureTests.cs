@@ -5,6 +5,7 @@ using Gongzhi.Core.Intake;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
 using Gongzhi.Ledger;
+using Gongzhi.Tests.Shared;
 
 namespace Gongzhi.Tests.Unit.Records;
 
@@ -27,7 +28,7 @@ public sealed class ErasureTests
     /// <summary>Files of the data directory that hold the bytes, segments also by what their columns decode to.</summary>
     private static List<string> Holding(CoreFixture core, Dataset dataset, byte[] bytes)
     {
-        var found = new List<string>();
+        var found = new List<string>(TestStore.TablesHolding(core.World, bytes));
         foreach (var path in Directory.EnumerateFiles(core.World.DataDirectory, "*", SearchOption.AllDirectories))
         {
             using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
@@ -109,6 +110,7 @@ public sealed class ErasureTests
     [Fact]
     public async Task The_copy_that_an_upgrade_made_goes_with_what_it_holds()
     {
+        TestStore.OnlySqlite();
         var directory = Directory.CreateTempSubdirectory("gongzhi-test-").FullName;
         Guid record;
         await using (var core = await CoreFixture.OpenAsync(directory))
@@ -250,9 +252,9 @@ public sealed class ErasureTests
                 await File.WriteAllBytesAsync(segment, whole, Cancel);
                 break;
             case "swap":
-                await core.Writer.RunAsync(scope => Execute(scope, "CREATE TRIGGER stop BEFORE INSERT ON erased BEGIN SELECT RAISE(ABORT, 'disk full'); END"), Cancel);
+                await core.Writer.RunAsync(scope => Execute(scope, "CREATE TRIGGER erased_stop BEFORE INSERT ON erased BEGIN SELECT RAISE(ABORT, 'disk full'); END"), Cancel);
                 await Assert.ThrowsAnyAsync<Exception>(() => core.Erasures.EraseAsync(request, Cancel));
-                await core.Writer.RunAsync(scope => Execute(scope, "DROP TRIGGER stop"), Cancel);
+                await core.Writer.RunAsync(scope => Execute(scope, "DROP TRIGGER erased_stop"), Cancel);
                 break;
             case "swap but persisted":
                 core.Store.Changing += (_, _) => throw new IOException("failed behind the commit");
@@ -283,7 +285,7 @@ public sealed class ErasureTests
 
     private static void Execute(WriteScope scope, string sql)
     {
-        using var command = scope.Command(sql);
+        using var command = scope.Command(TestStore.Sql(sql));
         command.ExecuteNonQuery();
     }
 }

@@ -3,6 +3,7 @@ using System.Text;
 using Gongzhi.Core.Intake;
 using Gongzhi.Core.Records;
 using Gongzhi.Ledger;
+using Gongzhi.Tests.Shared;
 
 namespace Gongzhi.Tests.Unit.Records;
 
@@ -138,7 +139,7 @@ public sealed class IntakeTests
         await core.Sequencer.WaitAsync(batch.Entry, TestContext.Current.CancellationToken);
         await core.Writer.RunAsync(scope =>
         {
-            using var command = scope.Command("UPDATE tail SET row = CAST(substr(row, 1, length(row) - 1) || X'00' AS BLOB) WHERE ordinal = 1");
+            using var command = scope.Command(TestStore.Sql("UPDATE tail SET row = CAST(substr(row, 1, length(row) - 1) || X'00' AS BLOB) WHERE ordinal = 1"));
             command.ExecuteNonQuery();
         }, TestContext.Current.CancellationToken);
         var found = await Assert.ThrowsAsync<RecordsCorruptException>(() => core.Proofs.ProveRowAsync("payments", RecordId.Of(batch.Id, 2), TestContext.Current.CancellationToken));

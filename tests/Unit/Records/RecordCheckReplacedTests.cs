@@ -3,7 +3,7 @@ using System.Text;
 using Gongzhi.Core;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Territory;
-using Microsoft.Data.Sqlite;
+using Gongzhi.Tests.Shared;
 using Microsoft.EntityFrameworkCore.Metadata;
 
 namespace Gongzhi.Tests.Unit.Records;
@@ -45,6 +45,7 @@ public sealed class CorrectedDirectory : IAsyncLifetime
 
     public ValueTask DisposeAsync()
     {
+        TestStore.Drop(Path);
         Directory.Delete(Path, recursive: true);
         return ValueTask.CompletedTask;
     }
@@ -65,9 +66,13 @@ public sealed class RecordCheckReplacedTests(CorrectedDirectory made) : IClassFi
 {
     private readonly string _copy = Directory.CreateTempSubdirectory("gongzhi-corrected-").FullName;
 
-    private World World => new() { Name = "test", Kind = WorldKind.Test, DataDirectory = _copy, LedgerOrigin = "test.gongzhi.example/log" };
+    private World World => new() { Name = "test", Kind = WorldKind.Test, DataDirectory = _copy, LedgerOrigin = "test.gongzhi.example/log", Database = TestStore.Of(_copy) };
 
-    public void Dispose() => Directory.Delete(_copy, recursive: true);
+    public void Dispose()
+    {
+        TestStore.Drop(_copy);
+        Directory.Delete(_copy, recursive: true);
+    }
 
     [Fact]
     public async Task Corrections_erasures_and_places_as_they_were_committed_are_sound()
@@ -77,25 +82,25 @@ public sealed class RecordCheckReplacedTests(CorrectedDirectory made) : IClassFi
     }
 
     [Theory]
-    [InlineData("a row hidden by a record that there is not", "INSERT INTO replaced(dataset, batch, ordinal, by_record) SELECT dataset, id, 500, randomblob(16) FROM batch WHERE id = $segment; UPDATE segment SET has_replaced = 1", CheckKind.Correction, 500)]
-    [InlineData("a row hidden by one that corrects another", "INSERT INTO replaced(dataset, batch, ordinal, by_record) SELECT dataset, batch, 500, by_record FROM replaced WHERE batch = $segment AND ordinal = 10", CheckKind.Correction, 500)]
-    [InlineData("a row hidden by one that corrects another, of the tail", "INSERT INTO replaced(dataset, batch, ordinal, by_record) SELECT dataset, batch, 500, by_record FROM replaced WHERE batch = $segment AND ordinal = 12", CheckKind.Correction, 500)]
-    [InlineData("a row hidden by one that corrects nothing", "INSERT INTO replaced(dataset, batch, ordinal, by_record) SELECT dataset, id, 500, $tail FROM batch WHERE id = $segment", CheckKind.Correction, 500)]
-    [InlineData("a row hidden for no reason", "INSERT INTO replaced(dataset, batch, ordinal) SELECT dataset, id, 500 FROM batch WHERE id = $segment", CheckKind.Correction, 500)]
-    [InlineData("a tail row hidden for no reason", "INSERT INTO replaced(dataset, batch, ordinal) SELECT dataset, id, 3 FROM batch WHERE id = $tail", CheckKind.Correction, 3)]
-    [InlineData("a row that does not exist", "INSERT INTO replaced(dataset, batch, ordinal) SELECT dataset, id, 99999 FROM batch WHERE id = $segment", CheckKind.Correction, 99999)]
-    [InlineData("a corrected row shown again", "DELETE FROM replaced WHERE batch = $segment AND ordinal = 10", CheckKind.Correction, 10)]
-    [InlineData("a corrected row shown again, of the tail", "DELETE FROM replaced WHERE batch = $segment AND ordinal = 12", CheckKind.Correction, 12)]
-    [InlineData("a correction turned round", "UPDATE replaced SET by_record = (SELECT by_record FROM replaced WHERE batch = $segment AND ordinal = 11) WHERE batch = $segment AND ordinal = 10", CheckKind.Correction, 10)]
+    [InlineData("a row hidden by a record that there is not", "INSERT INTO replaced(dataset, batch, ordinal, by_record) SELECT dataset, id, 500, randomblob(16) FROM batch WHERE id = @segment; UPDATE segment SET has_replaced = 1", CheckKind.Correction, 500)]
+    [InlineData("a row hidden by one that corrects another", "INSERT INTO replaced(dataset, batch, ordinal, by_record) SELECT dataset, batch, 500, by_record FROM replaced WHERE batch = @segment AND ordinal = 10", CheckKind.Correction, 500)]
+    [InlineData("a row hidden by one that corrects another, of the tail", "INSERT INTO replaced(dataset, batch, ordinal, by_record) SELECT dataset, batch, 500, by_record FROM replaced WHERE batch = @segment AND ordinal = 12", CheckKind.Correction, 500)]
+    [InlineData("a row hidden by one that corrects nothing", "INSERT INTO replaced(dataset, batch, ordinal, by_record) SELECT dataset, id, 500, @tail FROM batch WHERE id = @segment", CheckKind.Correction, 500)]
+    [InlineData("a row hidden for no reason", "INSERT INTO replaced(dataset, batch, ordinal) SELECT dataset, id, 500 FROM batch WHERE id = @segment", CheckKind.Correction, 500)]
+    [InlineData("a tail row hidden for no reason", "INSERT INTO replaced(dataset, batch, ordinal) SELECT dataset, id, 3 FROM batch WHERE id = @tail", CheckKind.Correction, 3)]
+    [InlineData("a row that does not exist", "INSERT INTO replaced(dataset, batch, ordinal) SELECT dataset, id, 99999 FROM batch WHERE id = @segment", CheckKind.Correction, 99999)]
+    [InlineData("a corrected row shown again", "DELETE FROM replaced WHERE batch = @segment AND ordinal = 10", CheckKind.Correction, 10)]
+    [InlineData("a corrected row shown again, of the tail", "DELETE FROM replaced WHERE batch = @segment AND ordinal = 12", CheckKind.Correction, 12)]
+    [InlineData("a correction turned round", "UPDATE replaced SET by_record = (SELECT by_record FROM replaced WHERE batch = @segment AND ordinal = 11) WHERE batch = @segment AND ordinal = 10", CheckKind.Correction, 10)]
     [InlineData("a mark taken away", "UPDATE segment SET has_replaced = 0", CheckKind.Correction, null)]
-    [InlineData("a lost row called erased", "INSERT INTO replaced(dataset, batch, ordinal, leaf) SELECT dataset, batch, ordinal, gz_leaf(row, salt) FROM tail WHERE batch = $tail AND ordinal = 7; DELETE FROM tail WHERE batch = $tail AND ordinal = 7", CheckKind.Erasure, 7)]
-    [InlineData("a lost row added to an erasure", "INSERT INTO replaced(dataset, batch, ordinal, leaf) SELECT dataset, batch, ordinal, gz_leaf(row, salt) FROM tail WHERE batch = $tail AND ordinal = 7; DELETE FROM tail WHERE batch = $tail AND ordinal = 7; INSERT INTO erased SELECT dataset, $tail, 7, erasure FROM erased LIMIT 1", CheckKind.Erasure, null)]
-    [InlineData("a lost row put in the place of an erased one", "INSERT INTO replaced(dataset, batch, ordinal, leaf) SELECT dataset, batch, ordinal, gz_leaf(row, salt) FROM tail WHERE batch = $tail AND ordinal = 7; DELETE FROM tail WHERE batch = $tail AND ordinal = 7; UPDATE erased SET batch = $tail, ordinal = 7 WHERE batch = $segment", CheckKind.Erasure, null)]
+    [InlineData("a lost row called erased", "INSERT INTO replaced(dataset, batch, ordinal, leaf) SELECT dataset, batch, ordinal, gz_leaf(row, salt) FROM tail WHERE batch = @tail AND ordinal = 7; DELETE FROM tail WHERE batch = @tail AND ordinal = 7", CheckKind.Erasure, 7)]
+    [InlineData("a lost row added to an erasure", "INSERT INTO replaced(dataset, batch, ordinal, leaf) SELECT dataset, batch, ordinal, gz_leaf(row, salt) FROM tail WHERE batch = @tail AND ordinal = 7; DELETE FROM tail WHERE batch = @tail AND ordinal = 7; INSERT INTO erased SELECT dataset, @tail, 7, erasure FROM erased LIMIT 1", CheckKind.Erasure, null)]
+    [InlineData("a lost row put in the place of an erased one", "INSERT INTO replaced(dataset, batch, ordinal, leaf) SELECT dataset, batch, ordinal, gz_leaf(row, salt) FROM tail WHERE batch = @tail AND ordinal = 7; DELETE FROM tail WHERE batch = @tail AND ordinal = 7; UPDATE erased SET batch = @tail, ordinal = 7 WHERE batch = @segment", CheckKind.Erasure, null)]
     [InlineData("a made-up erasure", "INSERT INTO erasure SELECT randomblob(16), dataset, author, time, reason, records, request, content, salt, finished FROM erasure LIMIT 1", CheckKind.Erasure, null)]
-    [InlineData("an erasure with another reason", "UPDATE erasure SET reason = 'none' WHERE id = (SELECT min(id) FROM erasure)", CheckKind.Erasure, null)]
-    [InlineData("an erasure with another content", "UPDATE erasure SET content = replace(content, 'requested', 'requestet') WHERE id = (SELECT min(id) FROM erasure)", CheckKind.Erasure, null)]
-    [InlineData("an erasure taken away", "DELETE FROM erasure WHERE id = (SELECT min(id) FROM erasure)", CheckKind.Erasure, null)]
-    [InlineData("a leaf taken away", "DELETE FROM replaced WHERE batch = $segment AND ordinal = 20", CheckKind.Erasure, null)]
+    [InlineData("an erasure with another reason", "UPDATE erasure SET reason = 'none' WHERE id = (SELECT id FROM erasure ORDER BY id LIMIT 1)", CheckKind.Erasure, null)]
+    [InlineData("an erasure with another content", "UPDATE erasure SET content = replace(content, 'requested', 'requestet') WHERE id = (SELECT id FROM erasure ORDER BY id LIMIT 1)", CheckKind.Erasure, null)]
+    [InlineData("an erasure taken away", "DELETE FROM erasure WHERE id = (SELECT id FROM erasure ORDER BY id LIMIT 1)", CheckKind.Erasure, null)]
+    [InlineData("a leaf taken away", "DELETE FROM replaced WHERE batch = @segment AND ordinal = 20", CheckKind.Erasure, null)]
     [InlineData("a place moved", "UPDATE place SET definition = replace(definition, '990102', '990101') WHERE code = '990102'", CheckKind.Place, null)]
     [InlineData("a place made up", "INSERT INTO place(code, definition) VALUES ('990103', '{\"code\":\"990103\",\"name\":\"x\"}')", CheckKind.Place, null)]
     [InlineData("a place taken away", "DELETE FROM place WHERE code = '9901'", CheckKind.Place, null)]
@@ -110,20 +115,11 @@ public sealed class RecordCheckReplacedTests(CorrectedDirectory made) : IClassFi
 
     private Task<RecordCheckReport> CheckAsync() => RecordCheck.RunAsync(World, new RecordCheckOptions { Model = made.Model }, null, TestContext.Current.CancellationToken);
 
-    private void Sql(string sql)
-    {
-        using var connection = new SqliteConnection($"Data Source={World.DatabasePath};Pooling=False;Foreign Keys=False");
-        connection.Open();
-        connection.CreateFunction("gz_leaf", (byte[] row, byte[] salt) => Gongzhi.Ledger.MerkleTree.LeafHash([.. row, .. salt]));
-        using var command = connection.CreateCommand();
-        command.CommandText = sql;
-        command.Parameters.AddWithValue("$segment", RecordId.Bytes(made.Segment.Id));
-        command.Parameters.AddWithValue("$tail", RecordId.Bytes(made.Tail.Id));
-        Assert.True(command.ExecuteNonQuery() > 0);
-    }
+    private void Sql(string sql) => Assert.True(TestStore.Tamper(World, sql, ("segment", RecordId.Bytes(made.Segment.Id)), ("tail", RecordId.Bytes(made.Tail.Id))) > 0);
 
     private void Copy()
     {
+        TestStore.Copy(made.Path, _copy);
         foreach (var file in Directory.GetFiles(made.Path, "*", SearchOption.AllDirectories))
         {
             var target = Path.Combine(_copy, Path.GetRelativePath(made.Path, file));

@@ -1,8 +1,10 @@
+using System.Data.Common;
 using System.Globalization;
 using System.Text;
 using Gongzhi.Core;
 using Gongzhi.Core.Records;
-using Microsoft.Data.Sqlite;
+using Gongzhi.Core.Storage;
+using Gongzhi.Tests.Shared;
 using Microsoft.EntityFrameworkCore.Metadata;
 
 namespace Gongzhi.Tests.Unit.Records;
@@ -40,6 +42,7 @@ public sealed class CheckedDirectory : IAsyncLifetime
 
     public ValueTask DisposeAsync()
     {
+        TestStore.Drop(Path);
         Directory.Delete(Path, recursive: true);
         return ValueTask.CompletedTask;
     }
@@ -58,9 +61,13 @@ public sealed class RecordCheckTests(CheckedDirectory made) : IClassFixture<Chec
 {
     private readonly string _copy = Copy(made.Path);
 
-    private World World => new() { Name = "test", Kind = WorldKind.Test, DataDirectory = _copy, LedgerOrigin = "test.gongzhi.example/log" };
+    private World World => new() { Name = "test", Kind = WorldKind.Test, DataDirectory = _copy, LedgerOrigin = "test.gongzhi.example/log", Database = TestStore.Of(_copy) };
 
-    public void Dispose() => Directory.Delete(_copy, recursive: true);
+    public void Dispose()
+    {
+        TestStore.Drop(_copy);
+        Directory.Delete(_copy, recursive: true);
+    }
 
     [Fact]
     public async Task An_untouched_directory_is_what_was_committed_and_is_left_as_it_was()
@@ -131,7 +138,7 @@ public sealed class RecordCheckTests(CheckedDirectory made) : IClassFixture<Chec
     [Fact]
     public async Task Tail_row()
     {
-        Sql("UPDATE tail SET row = CAST(substr(row, 1, length(row) - 1) || X'38' AS BLOB) WHERE batch = $id AND ordinal = 7", made.Small.Id);
+        Sql("UPDATE tail SET row = CAST(substr(row, 1, length(row) - 1) || X'38' AS BLOB) WHERE batch = @id AND ordinal = 7", made.Small.Id);
         var found = Assert.Single((await CheckAsync()).Findings);
         Assert.Equal((CheckKind.TailRow, "node.db tail", made.Small.Id, 0L, 19L), (found.Kind, found.Place, found.Batch, found.FirstRow, found.LastRow));
     }
@@ -139,7 +146,7 @@ public sealed class RecordCheckTests(CheckedDirectory made) : IClassFixture<Chec
     [Fact]
     public async Task A_tail_row_taken_away()
     {
-        Sql("DELETE FROM tail WHERE batch = $id AND ordinal = 7", made.Small.Id);
+        Sql("DELETE FROM tail WHERE batch = @id AND ordinal = 7", made.Small.Id);
         var findings = (await CheckAsync()).Findings;
         Assert.Equal([CheckKind.TailRow, CheckKind.Batch], findings.Select(f => f.Kind));
         Assert.All(findings, f => Assert.Equal(made.Small.Id, f.Batch));
@@ -152,7 +159,7 @@ public sealed class RecordCheckTests(CheckedDirectory made) : IClassFixture<Chec
     [InlineData("rows = 21")]
     public async Task Batch_row(string change)
     {
-        Sql($"UPDATE batch SET {change} WHERE id = $id", made.Small.Id);
+        Sql($"UPDATE batch SET {change} WHERE id = @id", made.Small.Id);
         var found = Assert.Single((await CheckAsync()).Findings, f => f.Kind == CheckKind.Batch);
         Assert.Equal((made.Small.Id, $"node.db batch {made.Small.Id}"), (found.Batch, found.Place));
     }
@@ -160,14 +167,14 @@ public sealed class RecordCheckTests(CheckedDirectory made) : IClassFixture<Chec
     [Fact]
     public async Task A_batch_taken_away()
     {
-        Sql("DELETE FROM batch WHERE id = $id", made.Small.Id);
+        Sql("DELETE FROM batch WHERE id = @id", made.Small.Id);
         Assert.Contains((await CheckAsync()).Findings, f => f is { Kind: CheckKind.Batch, Index: not null });
     }
 
     [Fact]
     public async Task Audited_state_entry()
     {
-        Sql("DROP TRIGGER audit_change_fixed; UPDATE audit_change SET content = CAST(replace(content, 'others', 'othert') AS BLOB) WHERE seq = 2", null);
+        Sql("DROP TRIGGER audit_change_fixed; UPDATE audit_change SET content = CAST(replace(CAST(content AS TEXT), 'others', 'othert') AS BLOB) WHERE seq = 2", null);
         var findings = (await CheckAsync()).Findings;
         Assert.NotEmpty(findings);
         Assert.All(findings, f => Assert.Equal(CheckKind.StateEntry, f.Kind));
@@ -227,6 +234,7 @@ public sealed class RecordCheckTests(CheckedDirectory made) : IClassFixture<Chec
     [Fact]
     public async Task A_damaged_database_is_named()
     {
+        TestStore.OnlySqlite();
         var path = World.DatabasePath;
         var bytes = await File.ReadAllBytesAsync(path, TestContext.Current.CancellationToken);
         Random.Shared.NextBytes(bytes.AsSpan(4_096, bytes.Length - 4_096));
@@ -239,11 +247,8 @@ public sealed class RecordCheckTests(CheckedDirectory made) : IClassFixture<Chec
 
     private (string Path, byte[] Salt) Salt(Guid batch, int ordinal)
     {
-        using var connection = new SqliteConnection($"Data Source={World.DatabasePath};Pooling=False");
-        connection.Open();
-        using var command = connection.CreateCommand();
-        command.CommandText = "SELECT s.name FROM segment s JOIN segment_batch l ON l.segment = s.number WHERE l.batch = $id";
-        command.Parameters.AddWithValue("$id", RecordId.Bytes(batch));
+        using var connection = TestStore.OpenShell(World);
+        using var command = connection.Command("SELECT s.name FROM segment s JOIN segment_batch l ON l.segment = s.number WHERE l.batch = @id").Set("@id", RecordId.Bytes(batch));
         var path = Path.Combine(World.SegmentDirectory, (string)command.ExecuteScalar()! + ".parquet");
         using var json = System.Text.Json.JsonDocument.Parse(Definition(connection));
         var dataset = Gongzhi.Core.Catalog.DatasetJson.Parse(json.RootElement, "visits", null, 1, 1).Value!;
@@ -252,24 +257,15 @@ public sealed class RecordCheckTests(CheckedDirectory made) : IClassFixture<Chec
         return (path, rows.Salt(0).ToArray());
     }
 
-    private static string Definition(SqliteConnection connection)
+    private static string Definition(DbConnection connection)
     {
         using var command = connection.CreateCommand();
         command.CommandText = "SELECT definition FROM dataset_version WHERE dataset = 'visits'";
         return (string)command.ExecuteScalar()!;
     }
 
-    private void Sql(string sql, Guid? id)
-    {
-        using var connection = new SqliteConnection($"Data Source={World.DatabasePath};Pooling=False");
-        connection.Open();
-        connection.CreateFunction("gz_audit_open", () => 1L);
-        using var command = connection.CreateCommand();
-        command.CommandText = sql;
-        if (id is { } key)
-            command.Parameters.AddWithValue("$id", RecordId.Bytes(key));
-        Assert.True(command.ExecuteNonQuery() > 0);
-    }
+    private void Sql(string sql, Guid? id) =>
+        Assert.True(TestStore.Tamper(World, sql, id is { } key ? [("id", RecordId.Bytes(key))] : []) > 0);
 
     private static void Change(string path, int at)
     {
@@ -288,6 +284,7 @@ public sealed class RecordCheckTests(CheckedDirectory made) : IClassFixture<Chec
     private static string Copy(string from)
     {
         var to = Directory.CreateTempSubdirectory("gongzhi-check-").FullName;
+        TestStore.Copy(from, to);
         foreach (var file in Directory.GetFiles(from, "*", SearchOption.AllDirectories))
         {
             var target = Path.Combine(to, Path.GetRelativePath(from, file));

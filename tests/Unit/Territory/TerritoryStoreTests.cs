@@ -76,6 +76,7 @@ public sealed class TerritoryStoreTests : IAsyncLifetime
     [Fact]
     public async Task Outlines_that_stood_in_the_definitions_are_taken_along()
     {
+        Shared.TestStore.OnlySqlite();
         await ImportAsync(Place("12"), Place("1201"));
         using (var connection = _world.Connect())
         {

@@ -167,7 +167,7 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
     {
         using var command = connection.CreateCommand();
         command.Transaction = transaction;
-        command.CommandText = "SELECT number, dataset, name, sequence FROM key_run WHERE (@dataset IS NULL OR dataset = @dataset) AND sequence > @after ORDER BY number";
+        command.CommandText = "SELECT number, dataset, name, sequence FROM key_run WHERE (CAST(@dataset AS bigint) IS NULL OR dataset = @dataset) AND sequence > @after ORDER BY number";
         command.Set("@dataset", (object?)dataset ?? DBNull.Value);
         command.Set("@after", after);
         var runs = new List<(long, long, string, long)>();
