@@ -25,6 +25,7 @@ public sealed partial class DependencyTests
     private static readonly Dictionary<string, string[]> Stores = new()
     {
         ["Microsoft.Data.Sqlite"] = ["Gongzhi.Core.Audit", "Gongzhi.Core.Policy", "Gongzhi.Core.Records", "Gongzhi.Core.Storage", "Gongzhi.Core.Territory", "Gongzhi.Node.Web"],
+        ["Npgsql"] = ["Gongzhi.Node.Cluster"],
         ["DuckDB"] = ["Gongzhi.Core.Query"],
     };
 
