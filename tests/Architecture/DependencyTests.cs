@@ -24,7 +24,8 @@ public sealed partial class DependencyTests
     // Who speaks SQL to a store: everybody else goes through these.
     private static readonly Dictionary<string, string[]> Stores = new()
     {
-        ["Microsoft.Data.Sqlite"] = ["Gongzhi.Core.Audit", "Gongzhi.Core.Policy", "Gongzhi.Core.Records", "Gongzhi.Core.Storage", "Gongzhi.Core.Territory", "Gongzhi.Node.Web"],
+        ["Microsoft.Data.Sqlite"] = ["Gongzhi.Core.Storage"],
+        ["Npgsql"] = ["Gongzhi.Core.Storage", "Gongzhi.Node.Cluster"],
         ["DuckDB"] = ["Gongzhi.Core.Query"],
     };
 

@@ -10,6 +10,7 @@ using Gongzhi.Node.Hosting;
 using Gongzhi.Node.Identity;
 using Gongzhi.Node.Tokens;
 using Gongzhi.Node.Web;
+using Gongzhi.Tests.Shared;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Identity;
@@ -36,9 +37,16 @@ internal sealed class TestNode : IAsyncDisposable
     public NodeOptions Options { get; }
     public Uri Address { get; }
 
-    public static NodeOptions NewOptions() => new()
+    public static NodeOptions NewOptions()
     {
-        Data = Directory.CreateTempSubdirectory("gongzhi-test-").FullName,
+        var data = Directory.CreateTempSubdirectory("gongzhi-test-").FullName;
+        return NewOptions(data, TestStore.Of(data));
+    }
+
+    private static NodeOptions NewOptions(string data, PostgresAddress? database) => new()
+    {
+        Data = data,
+        Database = database?.ConnectionString,
         World = "test",
         Kind = WorldKind.Test,
         Urls = "http://127.0.0.1:0",
@@ -93,9 +101,11 @@ internal sealed class TestNode : IAsyncDisposable
     {
         await App.StopAsync();
         await App.DisposeAsync();
-        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
-        if (_ownsDirectory)
-            Directory.Delete(Options.Data, recursive: true);
+        TestStore.Release();
+        if (!_ownsDirectory)
+            return;
+        TestStore.Drop(Options.Data);
+        Directory.Delete(Options.Data, recursive: true);
     }
 
     public sealed record Echo(string Name, int Count);

@@ -14,6 +14,13 @@ public static class NodeDatabase
     /// <summary>Opens a pooled connection for reading; readers never wait for the writer.</summary>
     public static DbConnection OpenReader(World world) => SqlStore.Of(world).OpenReader(world);
 
+    /// <summary>Which world a PostgreSQL database holds: the one that first claimed it.</summary>
+    /// <exception cref="SchemaException">It holds something else.</exception>
+    public static WorldClaim Claim(World world, WorldClaim wanted) => PostgresSchema.Claim(world, wanted);
+
+    /// <summary>Keeps other nodes off a PostgreSQL database until the answer is disposed; null when one is on it.</summary>
+    public static IDisposable? TryHold(World world) => PostgresStore.TryHold(world);
+
     /// <summary>A transaction on a reader's connection in which every statement sees the same moment.</summary>
     public static DbTransaction BeginSnapshot(this DbConnection connection) => SqlStore.Of(connection).BeginSnapshot(connection);
 

@@ -23,6 +23,7 @@ public sealed class NodeWriter : IAsyncDisposable
     private readonly ILogger<NodeWriter> _log;
     private readonly World _world;
     private readonly SqlStore _store;
+    private long? _last;
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _loop;
     private Exception? _broken;
@@ -192,18 +193,21 @@ public sealed class NodeWriter : IAsyncDisposable
 
     private void Commit(DbConnection connection, DbTransaction transaction, List<Work> group)
     {
-        var mark = _store.Mark(connection, transaction);
+        var number = _last;
+        var mark = _store.Mark(connection, transaction, ref number);
         try
         {
             _world.Durably("commit", transaction.Commit);
+            _last = number;
         }
         catch (Exception e) when (!_store.KeptNothing(e))
         {
             if (mark is { } sought && Outcome(transaction, sought) is { } kept)
             {
-                if (kept)
-                    return;
-                throw;
+                if (!kept)
+                    throw;
+                _last = number;
+                return;
             }
             // After a failed flush the transaction may be on the disk or not, and asking again proves nothing: the next start finds out. Nobody
             // is told "nothing was kept", and nothing is built on either answer.

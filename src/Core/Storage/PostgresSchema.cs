@@ -75,7 +75,8 @@ internal static class PostgresSchema
     {
         if (!PostgresStore.Instance.HasTable(connection, transaction, "node_schema"))
         {
-            if (Columns(connection, transaction, "current_schema()").Count > 0)
+            // The tables by which the machines of a cluster know each other may be there first.
+            if (Columns(connection, transaction, "current_schema()").Keys.Any(c => !c.Table.StartsWith("cluster_", StringComparison.Ordinal)))
                 throw new SchemaException("The database holds tables that are not this program's. Make an empty database for it.");
             Execute(connection, transaction, "CREATE TABLE node_schema(one bigint PRIMARY KEY CHECK (one = 1), version bigint NOT NULL, name text NOT NULL, kind text NOT NULL, origin text NOT NULL)");
             using var insert = new NpgsqlCommand("INSERT INTO node_schema(one, version, name, kind, origin) VALUES (1, 0, @name, @kind, @origin)", connection, transaction);

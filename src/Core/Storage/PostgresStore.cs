@@ -18,6 +18,8 @@ internal sealed class PostgresStore : SqlStore
     /// <summary>The key of the lock that the one who writes holds. One world has the whole database, so one key does.</summary>
     private const long WriterLock = 0x676F6E677A6869;
 
+    private const long NodeLock = WriterLock + 1;
+
     /// <summary>
     /// What a writer's session keeps to: a transaction that does nothing for so long is the transaction of a machine that has stopped, and the server ends it; so is one whose packets
     /// nobody acknowledges. A statement or a lock that takes longer is given up, and nothing of the group was kept.
@@ -79,13 +81,42 @@ internal sealed class PostgresStore : SqlStore
     public override bool KeptNothing(Exception e) => e is PostgresException;
 
     /// <summary>A row of <c>change_feed</c>: written by every group, in the order of commits, since one machine writes at a time.</summary>
-    internal override Guid? Mark(DbConnection connection, DbTransaction transaction)
+    internal override Guid? Mark(DbConnection connection, DbTransaction transaction, ref long? last)
     {
         var mark = new Guid(RandomNumberGenerator.GetBytes(16));
-        using var command = connection.Command("INSERT INTO change_feed(id, at) VALUES (@id, @at)", transaction)
-            .Set("@id", mark.ToByteArray(bigEndian: true)).Set("@at", Microseconds.From(TimeProvider.System.GetUtcNow()));
-        command.ExecuteNonQuery();
+        using var command = connection.Command("""
+            WITH before AS (SELECT coalesce(max(number), 0) AS number FROM change_feed)
+            INSERT INTO change_feed(id, at) VALUES (@id, @at) RETURNING number, (SELECT number FROM before)
+            """, transaction).Set("@id", mark.ToByteArray(bigEndian: true)).Set("@at", Microseconds.From(TimeProvider.System.GetUtcNow()));
+        using var reader = command.ExecuteReader();
+        reader.Read();
+        if (last is { } known && known != reader.GetInt64(1))
+            throw new WriterStoppedException(new InvalidOperationException("Another process has written to the database of this world."));
+        last = reader.GetInt64(0);
         return mark;
+    }
+
+    /// <summary>
+    /// Held by a node from its start to its end, so that a second one on the same database is refused. It goes with the connection; that two never write in turns even then is what
+    /// <see cref="Mark"/> sees to.
+    /// </summary>
+    /// <returns>Null when another holds it.</returns>
+    public static IDisposable? TryHold(World world)
+    {
+        var connection = Open(world, "node", "", pooling: false);
+        try
+        {
+            using var command = connection.Command("SELECT pg_try_advisory_lock(@key)").Set("@key", NodeLock);
+            if (command.IsTrue())
+                return connection;
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
+        connection.Dispose();
+        return null;
     }
 
     /// <summary>

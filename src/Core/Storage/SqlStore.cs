@@ -65,7 +65,9 @@ public abstract class SqlStore
     public abstract bool KeptNothing(Exception e);
 
     /// <summary>Writes into a group's transaction, last of all, by what it can be found again; null where a commit's own answer is all there is.</summary>
-    internal virtual Guid? Mark(DbConnection connection, DbTransaction transaction) => null;
+    /// <param name="last">The number of the last group this writer has kept, or null before its first; set to this group's.</param>
+    /// <exception cref="WriterStoppedException">Somebody else has written since: what this process has in memory is not what the database holds.</exception>
+    internal virtual Guid? Mark(DbConnection connection, DbTransaction transaction, ref long? last) => null;
 
     /// <summary>After a commit that gave no answer: whether it was kept. Waits until the database can tell; null when it could not for too long.</summary>
     /// <param name="stop">Gives up waiting.</param>

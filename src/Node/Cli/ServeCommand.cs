@@ -17,10 +17,12 @@ internal static class ServeCommand
         var empty = new Option<bool>("--empty") { Description = Say.In("Print a one-time link for the first administrator while there is none.", "还没有管理员时，打印创建首位管理员的一次性链接。") };
         var client = new Option<string?>("--bootstrap-client") { Description = Say.In("ID:SECRET of a client that may do everything, made on an empty node.", "在空节点上创建的全权客户端，写作 ID:密钥。") };
         var sample = new Option<bool>("--sample") { Description = Say.In("Fill an empty node with the made-up sample city and print accounts to look round with.", "用虚构的示例城市填充空节点，并打印可供浏览的账号。") };
+        var cluster = new Option<string?>("--cluster") { Description = Say.In("PostgreSQL connection string of the cluster to join; needs LedgerOrigin in the configuration.", "要加入的集群的 PostgreSQL 连接串；配置中须有 LedgerOrigin。") };
+        var silo = new Option<string?>("--silo-address") { Description = Say.In("Address the other machines of the cluster reach this one by (default: 127.0.0.1); others than loopback need certificates.", "集群中其他机器访问本机所用的地址（默认 127.0.0.1）；非回环地址须配证书。") };
         var command = new Verb("serve", "Run the node until it is told to stop.", "运行节点，直到被要求停止。",
             "serve --sample", "serve --empty --data /srv/gongzhi", "serve --data try --bootstrap-client demo:change-me-please --port 5081")
         {
-            config, data, port, urls, world, empty, client, sample,
+            config, data, port, urls, world, empty, client, sample, cluster, silo,
         };
         port.Validators.Add(result =>
         {
@@ -35,6 +37,8 @@ internal static class ServeCommand
                 ? string.Create(System.Globalization.CultureInfo.InvariantCulture, $"http://localhost:{n}") : null));
             Put(nameof(NodeOptions.World), parsed.GetValue(world));
             Put(nameof(NodeOptions.BootstrapClient), parsed.GetValue(client));
+            Put(nameof(NodeOptions.Cluster), parsed.GetValue(cluster));
+            Put(nameof(NodeOptions.SiloAddress), parsed.GetValue(silo));
             if (parsed.GetValue(empty))
                 Put(nameof(NodeOptions.Empty), "true");
             return await RunAsync(parsed.GetValue(config), settings, parsed.GetValue(sample), cancel).ConfigureAwait(false);
@@ -86,6 +90,11 @@ internal static class ServeCommand
         catch (Exception e) when (StorageFull.Is(e))
         {
             await Console.Error.WriteLineAsync(Say.In("The disk of the data directory is full; the node cannot start until there is room.", "数据目录所在磁盘已满；腾出空间后节点才能启动。")).ConfigureAwait(false);
+            return ExitCode.Unavailable;
+        }
+        catch (Exception e) when (e is Orleans.Runtime.OrleansException or Orleans.Runtime.OrleansLifecycleCanceledException)
+        {
+            await Console.Error.WriteLineAsync(Say.In($"The node could not join its cluster: {e.Message}", "节点未能加入集群：" + e.Message)).ConfigureAwait(false);
             return ExitCode.Unavailable;
         }
         catch (IOException e)

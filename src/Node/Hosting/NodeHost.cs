@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Storage;
+using Gongzhi.Node.Cluster;
 using Gongzhi.Node.Identity;
 using Gongzhi.Node.Tokens;
 using Gongzhi.Node.Web;
@@ -137,6 +138,7 @@ public static partial class NodeHost
         }
         builder.AddNodeObservation(options, world);
         AddModules(builder, options, world);
+        services.AddNodeSilo(options, world);
         extend?.Invoke(builder);
         return builder.Build();
     }
@@ -204,6 +206,7 @@ public static partial class NodeHost
             {
                 throw new StartRefusedException(e.Message);
             }
+            await SiloSetup.PrepareAsync(services, cancel).ConfigureAwait(false);
             await BootstrapClient.PrepareAsync(services, options, cancel).ConfigureAwait(false);
         }
         await OpenRecordsAsync(app.Services, cancel).ConfigureAwait(false);

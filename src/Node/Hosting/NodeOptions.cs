@@ -24,6 +24,10 @@ public sealed record NodeOptions
     [StringLength(128, MinimumLength = 1)]
     public string? LedgerOrigin { get; init; }
 
+    /// <summary>Npgsql connection string of the PostgreSQL database that holds the world's state; absent: a file in the data directory. Fixed at the first start.</summary>
+    [StringLength(2_000, MinimumLength = 1)]
+    public string? Database { get; init; }
+
     /// <summary>Time zone whose midnight begins a day: on it reforms of the territory take effect.</summary>
     [Required(AllowEmptyStrings = false)]
     public string TimeZone { get; init; } = "Asia/Shanghai";
@@ -124,6 +128,27 @@ public sealed record NodeOptions
     /// <summary>Life of an access token, in minutes.</summary>
     [Range(1, 60)]
     public int AccessTokenMinutes { get; init; } = 10;
+
+    /// <summary>Npgsql connection string of the PostgreSQL through which the machines of a cluster know each other; absent: this machine is alone.</summary>
+    [StringLength(2_000, MinimumLength = 1)]
+    public string? Cluster { get; init; }
+
+    /// <summary>The address of this machine that the others of its cluster reach it by: a private one, never that of every interface.</summary>
+    [Required(AllowEmptyStrings = false)]
+    public string SiloAddress { get; init; } = "127.0.0.1";
+
+    /// <summary>The port for it. 0: a free one, which the others learn from the table.</summary>
+    [Range(0, 65_535)]
+    public int SiloPort { get; init; }
+
+    /// <summary>PEM file of the certificate that this machine shows the others, for servers and clients.</summary>
+    public string? SiloCertificate { get; init; }
+
+    /// <summary>PEM file of its private key.</summary>
+    public string? SiloKey { get; init; }
+
+    /// <summary>PEM file of the cluster's own certificate authority: whoever has a certificate of it is let in, under any name.</summary>
+    public string? SiloAuthority { get; init; }
 
     /// <summary>Where traces and metrics of a real world go by OTLP; absent: nowhere. A drill or test sends none.</summary>
     [Url]

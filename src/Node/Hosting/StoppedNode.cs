@@ -24,7 +24,7 @@ internal static class StoppedNode
             settings[nameof(NodeOptions.World)] = world;
         // No client is made here, whatever the environment of a node says.
         settings[nameof(NodeOptions.BootstrapClient)] = null;
-        return NodeConfiguration.Read(null, settings).Options with { BootstrapClient = null };
+        return NodeConfiguration.Read(null, settings).Options with { BootstrapClient = null, Cluster = null };
     }
 
     /// <summary>The options of a directory that a node was started on before.</summary>

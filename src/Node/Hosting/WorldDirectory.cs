@@ -12,8 +12,9 @@ namespace Gongzhi.Node.Hosting;
 public sealed class WorldDirectory : IDisposable
 {
     private readonly FileStream _lock;
+    private readonly IDisposable? _database;
 
-    private WorldDirectory(World world, FileStream held) => (World, _lock) = (world, held);
+    private WorldDirectory(World world, FileStream held, IDisposable? database) => (World, _lock, _database) = (world, held, database);
 
     public World World { get; }
 
@@ -35,7 +36,7 @@ public sealed class WorldDirectory : IDisposable
             var world = Identify(options, root);
             foreach (var directory in new[] { world.SegmentDirectory, world.LedgerDirectory, world.SpoolDirectory, world.RejectDirectory, world.KeyDirectory })
                 MakePrivate(directory);
-            return new WorldDirectory(world, held);
+            return new WorldDirectory(world, held, world.Database is null ? null : Hold(world));
         }
         catch
         {
@@ -44,7 +45,26 @@ public sealed class WorldDirectory : IDisposable
         }
     }
 
-    public void Dispose() => _lock.Dispose();
+    public void Dispose()
+    {
+        _database?.Dispose();
+        _lock.Dispose();
+    }
+
+    /// <summary>Keeps other nodes off the database until it is disposed.</summary>
+    private static IDisposable Hold(World world)
+    {
+        try
+        {
+            return NodeDatabase.TryHold(world) ?? throw new StartRefusedException("Another node is running on the database.");
+        }
+        catch (System.Data.Common.DbException e)
+        {
+            throw Unreachable(e);
+        }
+    }
+
+    private static StartRefusedException Unreachable(Exception e) => new($"The PostgreSQL database cannot be used: {e.GetBaseException().Message}");
 
     /// <summary>The name and kind a directory was made with, or null when no node was ever started on it.</summary>
     public static (string Name, string Kind)? Made(string data) =>
@@ -52,7 +72,8 @@ public sealed class WorldDirectory : IDisposable
             ? (found.Name, found.Kind) : null;
 
     /// <summary>The world of a directory that a node was started on before, to look at and not to work on: no lock is taken, nothing is made. Null when there is none.</summary>
-    public static World? Look(string data)
+    /// <param name="database">Where the state is, when it is not in the directory.</param>
+    public static World? Look(string data, string? database)
     {
         var path = Path.Combine(Path.GetFullPath(data), "world.json");
         if (!File.Exists(path))
@@ -67,7 +88,11 @@ public sealed class WorldDirectory : IDisposable
             found = null;
         }
         return found is { Name: not null, LedgerOrigin: not null } && Enum.TryParse<WorldKind>(found.Kind, out var kind)
-            ? new World { Name = found.Name, Kind = kind, DataDirectory = Path.GetFullPath(data), LedgerOrigin = found.LedgerOrigin }
+            ? new World
+            {
+                Name = found.Name, Kind = kind, DataDirectory = Path.GetFullPath(data), LedgerOrigin = found.LedgerOrigin,
+                Database = !found.Postgres ? null : new PostgresAddress(database ?? throw new IOException("The state of this directory is in a PostgreSQL database; give GONGZHI__DATABASE.")),
+            }
             : throw new IOException($"{path} cannot be read.");
     }
 
@@ -78,6 +103,10 @@ public sealed class WorldDirectory : IDisposable
         {
             var found = JsonSerializer.Deserialize<WorldFile>(File.ReadAllBytes(path))
                 ?? throw new StartRefusedException($"{path} is empty.");
+            if (found.Postgres != options.Database is not null)
+                throw new StartRefusedException(found.Postgres
+                    ? "The state of this data directory is in a PostgreSQL database; give Database as at the first start."
+                    : "The state of this data directory is in a file of its own; Database cannot be given to it. Choose another data directory.");
             if (found.Name != options.World || found.Kind != options.Kind.ToString()
                 || options.LedgerOrigin is { } origin && origin != found.LedgerOrigin)
                 throw new StartRefusedException(
@@ -86,12 +115,46 @@ public sealed class WorldDirectory : IDisposable
         }
         var made = options.LedgerOrigin
             ?? $"gongzhi.invalid/{options.World}-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(6))}";
-        PrivateFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(new WorldFile(options.World, options.Kind.ToString(), made)));
+        if (options.Database is not null)
+            made = Claim(options, root, made);
+        PrivateFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(new WorldFile(options.World, options.Kind.ToString(), made, options.Database is not null)));
         return Make(options, root, made);
     }
 
+    /// <summary>The origin of the world that the database holds, which is this one if it was empty.</summary>
+    private static string Claim(NodeOptions options, string root, string origin)
+    {
+        WorldClaim claimed;
+        try
+        {
+            claimed = NodeDatabase.Claim(Make(options, root, origin), new WorldClaim(options.World, options.Kind, origin));
+        }
+        catch (SchemaException e)
+        {
+            throw new StartRefusedException(e.Message);
+        }
+        catch (System.Data.Common.DbException e)
+        {
+            throw Unreachable(e);
+        }
+        return claimed.Name == options.World && claimed.Kind == options.Kind && (options.LedgerOrigin is null || options.LedgerOrigin == claimed.Origin) ? claimed.Origin
+            : throw new StartRefusedException($"The database belongs to the world {claimed.Name} ({claimed.Kind}, {claimed.Origin}); a world has a database of its own.");
+    }
+
     private static World Make(NodeOptions options, string root, string origin) =>
-        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin, FreeBytesMin = options.FreeBytesMin };
+        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin, FreeBytesMin = options.FreeBytesMin, Database = Address(options) };
+
+    private static PostgresAddress? Address(NodeOptions options)
+    {
+        try
+        {
+            return options.Database is null ? null : new PostgresAddress(options.Database);
+        }
+        catch (ArgumentException)
+        {
+            throw new StartRefusedException("Database is not a connection string of PostgreSQL that names a host and a database.");
+        }
+    }
 
     private static void MakePrivate(string directory)
     {
@@ -101,7 +164,7 @@ public sealed class WorldDirectory : IDisposable
             Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 
-    private sealed record WorldFile(string Name, string Kind, string LedgerOrigin);
+    private sealed record WorldFile(string Name, string Kind, string LedgerOrigin, bool Postgres = false);
 }
 
 /// <summary>Small files that must be whole or absent after a crash and readable by their owner alone (mode 0600).</summary>

@@ -32,7 +32,7 @@ internal static class CheckVerbs
         RecordCheckReport? report = null;
         try
         {
-            var world = WorldDirectory.Look(data)
+            var world = WorldDirectory.Look(data, NodeConfiguration.Read(null, []).Options.Database)
                 ?? throw new CliException(ExitCode.Usage, Say.In($"{data} is not the data directory of a node.", $"{data} 不是节点的数据目录。"));
             var options = new RecordCheckOptions { Key = key is null ? null : Key(key) };
             await TerminalProgress.StagesAsync(json, async report1 =>

@@ -1,0 +1,76 @@
+using System.Threading.Channels;
+using Orleans.Runtime;
+
+namespace Gongzhi.Node.Cluster;
+
+/// <summary>
+/// Keeps the seats of this silo's works taken: every silo asks for each every few seconds, and at once when the cluster's members change, so that after the death or departure of the
+/// one that held a seat another takes it.
+/// </summary>
+internal sealed partial class SeatKeeper(IGrainFactory grains, SeatWorks works, IClusterMembershipService cluster, TimeProvider clock, ILogger<SeatKeeper> log) : BackgroundService
+{
+    /// <summary>Between two rounds. With the death of a silo noticed in about ten seconds, this adds little to it and costs one small message for each kind.</summary>
+    public static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
+
+    /// <summary>Hands the seats of this silo over before it leaves the cluster: the works end first, so that whoever takes a seat finds nobody at it.</summary>
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        works.Leaving = true;
+        await base.StopAsync(cancellationToken).ConfigureAwait(false);
+        await Task.WhenAll(works.Held.Keys.Select(LeaveAsync)).ConfigureAwait(false);
+
+        async Task LeaveAsync(string kind)
+        {
+            try
+            {
+                await grains.GetGrain<ISeatGrain>(kind).LeaveAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception e)
+            {
+                // The silo ends it when it leaves.
+                NotKept(e, kind);
+            }
+        }
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        if (works.Kinds.Count == 0)
+            return;
+        var changes = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+        var watching = WatchAsync(changes.Writer, stoppingToken);
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            await Task.WhenAll(works.Kinds.Select(kind => KeepAsync(kind, stoppingToken))).ConfigureAwait(false);
+            using var round = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
+            await Task.WhenAny(Task.Delay(Interval, clock, round.Token), changes.Reader.ReadAsync(round.Token).AsTask()).ConfigureAwait(false);
+            await round.CancelAsync().ConfigureAwait(false);
+        }
+        await watching.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    private async Task WatchAsync(ChannelWriter<bool> changes, CancellationToken cancel)
+    {
+        await foreach (var _ in cluster.MembershipUpdates.WithCancellation(cancel).ConfigureAwait(false))
+            changes.TryWrite(true);
+    }
+
+    private async Task KeepAsync(string kind, CancellationToken cancel)
+    {
+        try
+        {
+            await grains.GetGrain<ISeatGrain>(kind).KeepAsync().WaitAsync(cancel).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+        {
+        }
+        catch (Exception e)
+        {
+            // The one that held it is dying or leaving; the next round finds out.
+            NotKept(e, kind);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Nobody answered for the seat {Kind}; asking again")]
+    private partial void NotKept(Exception exception, string kind);
+}

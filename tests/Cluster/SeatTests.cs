@@ -1,0 +1,146 @@
+using System.Diagnostics;
+using Gongzhi.Node.Cluster;
+using Gongzhi.Node.Cli;
+
+namespace Gongzhi.Tests.Cluster;
+
+/// <summary>Three silos are one cluster; a seat is held by one of them, and by another when that one leaves, dies or freezes.</summary>
+public sealed class SeatTests
+{
+    private const string Kind = SiloProcess.Kind;
+
+    /// <summary>What a loaded machine may take over what is promised.</summary>
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(20), AfterDeath = TimeSpan.FromSeconds(40);
+
+    [Fact]
+    public async Task Three_silos_are_one_cluster_and_a_seat_is_held_by_one_of_them()
+    {
+        var (database, journal) = await JournalAsync();
+        var silos = await ThreeAsync(database, journal);
+        var seen = await Task.WhenAll(silos.Select(s => s.SeesAsync(3, Soon)));
+        Assert.All(seen, s => Assert.Equal(silos.Select(x => x.Address).Order(StringComparer.Ordinal), s.Order(StringComparer.Ordinal)));
+        var holders = await Task.WhenAll(silos.Select(s => s.HolderAsync(Kind)));
+        Assert.Single(holders.Distinct());
+        var began = await journal.WaitAsync(events => events.Count > 0, Soon);
+        Assert.Single(began);
+        Assert.Equal(holders[0], silos.Single(s => s.Address == holders[0]).Address);
+        foreach (var silo in silos)
+            await silo.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task A_silo_that_leaves_hands_its_seat_over_at_once()
+    {
+        var (database, journal) = await JournalAsync();
+        var silos = await ThreeAsync(database, journal);
+        await Task.WhenAll(silos.Select(s => s.SeesAsync(3, Soon)));
+        var address = await silos[0].HolderAsync(Kind);
+        await journal.WaitAsync(events => events.Count == 1, Soon);
+        var leaving = silos.Single(s => s.Address == address);
+        var start = Stopwatch.GetTimestamp();
+        var stopped = leaving.StopAsync();
+        var events = await journal.WaitAsync(e => e.Count >= 3, Soon);
+        Say($"Drain: the seat was taken {(events[2].At - events[1].At).TotalSeconds:0.00} s after its work ended, {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s after the silo was told to stop.");
+        await stopped;
+        // First ended, then begun elsewhere: nobody worked twice.
+        Assert.Equal(["began", "ended", "began"], events.Select(e => e.What));
+        Assert.Equal(events[0].Silo, events[1].Silo);
+        Assert.NotEqual(events[0].Silo, events[2].Silo);
+        Assert.False(leaving.Lost.IsCompleted);
+        foreach (var silo in silos)
+            await silo.DisposeAsync();
+        // The last one to leave left the seat too.
+        Assert.Null(SeatJournal.Holder(await journal.ReadAsync(), Kind));
+    }
+
+    [Fact]
+    public async Task The_seat_of_a_killed_silo_is_taken_by_another()
+    {
+        var (database, journal) = await JournalAsync();
+        using var a = await SiloProcess.StartAsync("a", database);
+        using var b = await SiloProcess.StartAsync("b", database);
+        using var c = await SiloProcess.StartAsync("c", database);
+        // The others came later and found the seat taken.
+        Assert.Equal("a", Assert.Single(await journal.WaitAsync(events => events.Count > 0, Soon)).Silo);
+        const string first = "a";
+        var start = Stopwatch.GetTimestamp();
+        new[] { a, b, c }.Single(s => s.Name == first).Kill();
+        var events = await journal.WaitAsync(e => e.Any(x => x.What == "began" && x.Silo != first), AfterDeath);
+        Say($"Kill: another silo took the seat after {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s.");
+        // And of three, two are left: one more death leaves the last one alone to decide.
+        var second = SeatJournal.Holder([.. events.Where(e => e.Silo != first)], Kind);
+        start = Stopwatch.GetTimestamp();
+        new[] { a, b, c }.Single(s => s.Name == second).Kill();
+        await journal.WaitAsync(e => e.Any(x => x.What == "began" && x.Silo != first && x.Silo != second), AfterDeath);
+        Say($"Kill of the second of three: the last silo took the seat after {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s.");
+    }
+
+    [Fact]
+    public async Task A_frozen_silo_loses_its_seat_and_ends_with_a_sentence_when_it_wakes()
+    {
+        var (database, journal) = await JournalAsync();
+        using var a = await SiloProcess.StartAsync("a", database);
+        using var b = await SiloProcess.StartAsync("b", database);
+        using var c = await SiloProcess.StartAsync("c", database);
+        // The others came later and found the seat taken.
+        Assert.Equal("a", Assert.Single(await journal.WaitAsync(events => events.Count > 0, Soon)).Silo);
+        const string first = "a";
+        var frozen = new[] { a, b, c }.Single(s => s.Name == first);
+        var start = Stopwatch.GetTimestamp();
+        await frozen.FreezeAsync();
+        await journal.WaitAsync(e => e.Any(x => x.What == "began" && x.Silo != first), AfterDeath);
+        Say($"Freeze: another silo took the seat after {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s.");
+        start = Stopwatch.GetTimestamp();
+        await frozen.WakeAsync();
+        var (code, said) = await frozen.ExitAsync(Soon);
+        Say($"Wake: the silo ended itself after {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s.");
+        Assert.Equal(ExitCode.Unavailable, code);
+        Assert.Contains("declared this one dead", said, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Work_that_fails_is_started_again_and_is_stopped_with_its_silo()
+    {
+        var work = new FailingWork(failures: 3);
+        var silo = await TestSilo.StartAsync(new() { LedgerOrigin = TestSilo.Origin }, [work]);
+        await work.Healthy.WaitAsync(Soon);
+        Assert.Equal(4, work.Starts);
+        await silo.DisposeAsync();
+        Assert.True(work.Stopped.IsCompletedSuccessfully);
+    }
+
+    private static async Task<(string Database, SeatJournal Journal)> JournalAsync()
+    {
+        var database = await MembershipTests.DatabaseAsync();
+        var journal = new SeatJournal(database);
+        await journal.CreateAsync();
+        return (database, journal);
+    }
+
+    private static async Task<TestSilo[]> ThreeAsync(string database, SeatJournal journal) =>
+        await Task.WhenAll(new[] { "a", "b", "c" }.Select(name => TestSilo.StartAsync(TestSilo.Options(database), [new NotingWork(Kind, name, journal)])));
+
+    private static void Say(FormattableString line) => TestContext.Current.TestOutputHelper?.WriteLine(FormattableString.Invariant(line));
+
+    private sealed class FailingWork(int failures) : ISeatWork
+    {
+        private readonly TaskCompletionSource _healthy = new(TaskCreationOptions.RunContinuationsAsynchronously), _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public string Kind => "failing";
+
+        public int Starts { get; private set; }
+
+        public Task Healthy => _healthy.Task;
+
+        public Task Stopped => _stopped.Task;
+
+        public async Task RunAsync(CancellationToken cancel)
+        {
+            if (++Starts <= failures)
+                throw new IOException("the disk is full");
+            _healthy.SetResult();
+            await Task.Delay(Timeout.Infinite, cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            _stopped.SetResult();
+        }
+    }
+}
