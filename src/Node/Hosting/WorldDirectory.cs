@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using Gongzhi.Core;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Storage.Segments;
 
 namespace Gongzhi.Node.Hosting;
 
@@ -33,7 +34,7 @@ public sealed class WorldDirectory : IDisposable
         try
         {
             var world = Identify(options, root);
-            foreach (var directory in new[] { world.SegmentDirectory, world.LedgerDirectory, world.SpoolDirectory, world.RejectDirectory, world.KeyDirectory })
+            foreach (var directory in new[] { world.Segments.Kind == SegmentPlaceKind.S3 ? world.SegmentCacheDirectory : world.SegmentDirectory, world.LedgerDirectory, world.SpoolDirectory, world.RejectDirectory, world.KeyDirectory })
                 MakePrivate(directory);
             return new WorldDirectory(world, held);
         }
@@ -52,7 +53,7 @@ public sealed class WorldDirectory : IDisposable
             ? (found.Name, found.Kind) : null;
 
     /// <summary>The world of a directory that a node was started on before, to look at and not to work on: no lock is taken, nothing is made. Null when there is none.</summary>
-    public static World? Look(string data)
+    public static World? Look(string data, SegmentPlace? segments = null)
     {
         var path = Path.Combine(Path.GetFullPath(data), "world.json");
         if (!File.Exists(path))
@@ -67,7 +68,7 @@ public sealed class WorldDirectory : IDisposable
             found = null;
         }
         return found is { Name: not null, LedgerOrigin: not null } && Enum.TryParse<WorldKind>(found.Kind, out var kind)
-            ? new World { Name = found.Name, Kind = kind, DataDirectory = Path.GetFullPath(data), LedgerOrigin = found.LedgerOrigin }
+            ? new World { Name = found.Name, Kind = kind, DataDirectory = Path.GetFullPath(data), LedgerOrigin = found.LedgerOrigin, Segments = segments ?? SegmentPlace.Own }
             : throw new IOException($"{path} cannot be read.");
     }
 
@@ -91,7 +92,7 @@ public sealed class WorldDirectory : IDisposable
     }
 
     private static World Make(NodeOptions options, string root, string origin) =>
-        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin, FreeBytesMin = options.FreeBytesMin };
+        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin, FreeBytesMin = options.FreeBytesMin, Segments = options.SegmentPlace() };
 
     private static void MakePrivate(string directory)
     {
