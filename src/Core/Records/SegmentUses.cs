@@ -138,7 +138,10 @@ public sealed class SegmentUses(ISegmentStore store, ISegmentPeers peers)
         }
     }
 
-    private async Task RemoveAsync(string name, bool deletes)
+    /// <summary>Where another machine is asked, not on the thread of a commit.</summary>
+    private Task RemoveAsync(string name, bool deletes) => store.Shared ? Task.Run(() => RemoveNowAsync(name, deletes)) : RemoveNowAsync(name, deletes);
+
+    private async Task RemoveNowAsync(string name, bool deletes)
     {
         if (!deletes)
         {

@@ -1,5 +1,6 @@
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Storage.Segments;
 using Gongzhi.Ledger;
 using Microsoft.Data.Sqlite;
 
@@ -8,7 +9,7 @@ namespace Gongzhi.Node.Cli;
 /// <summary>What is kept turns out, on opening it, not to be what was committed: not for a stack trace, since the operator can act on it.</summary>
 internal static class Damage
 {
-    public static bool Is(Exception e) => e is LedgerCorruptException or InvalidDataException or RecordsCorruptException or SqliteException { SqliteErrorCode: 11 or 26 };
+    public static bool Is(Exception e) => e is LedgerCorruptException or InvalidDataException or RecordsCorruptException or SegmentCorruptException or SqliteException { SqliteErrorCode: 11 or 26 };
 
     /// <summary>One line that names the file.</summary>
     public static string Sentence(Exception e)

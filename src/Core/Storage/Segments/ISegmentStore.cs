@@ -20,7 +20,8 @@ public interface ISegmentStore : IAsyncDisposable
     const string Extension = ".parquet";
 
     /// <summary>Before anything else: makes sure that the store is this world's and holds what SQL lists, and removes what a crash left on this machine.</summary>
-    /// <exception cref="InvalidDataException">A listed segment is missing, or the store belongs to another world. Nothing was changed.</exception>
+    /// <exception cref="InvalidDataException">A listed segment is missing. Nothing was changed.</exception>
+    /// <exception cref="SegmentStoreException">The store belongs to another world, or cannot be reached. Nothing was changed.</exception>
     Task OpenAsync(IReadOnlySet<string> listed, CancellationToken cancel);
 
     /// <summary>The path for a new file, which does not exist yet.</summary>
@@ -90,7 +91,7 @@ public sealed class SegmentPromise(string name, DateTimeOffset until, TimeProvid
 public sealed class SegmentStoreException(string message, Exception? inner = null) : IOException(message, inner)
 {
     /// <summary>What readers and contributors are told.</summary>
-    public static readonly Problem Problem = new("storage.unreachable", 503, "The store that holds the records' files cannot be reached; nothing was kept. Try again shortly.")
+    public static readonly Problem Problem = new("storage.unreachable", 503, "The store that holds the files of the records cannot be reached at the moment; nothing was done. Try again shortly.")
     {
         Extensions = new Dictionary<string, object?> { ["retryAfterSeconds"] = 5 },
     };

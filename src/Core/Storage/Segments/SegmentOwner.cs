@@ -10,7 +10,7 @@ internal static class SegmentOwner
     public static void Check(World world, string found)
     {
         if (found != Of(world))
-            throw new InvalidDataException($"The segment store {world.Segments} belongs to another world ({(found.Split('\n') is [_, var origin, ..] ? origin : "unknown")}). Give each world a place of its own; nothing was changed.");
+            throw new SegmentStoreException($"The segment store {world.Segments} belongs to another world ({(found.Split('\n') is [_, var origin, ..] ? origin : "unknown")}). Give each world a place of its own; nothing was changed.");
     }
 }
 
