@@ -26,6 +26,7 @@ public sealed partial class DependencyTests
     {
         ["Microsoft.Data.Sqlite"] = ["Gongzhi.Core.Audit", "Gongzhi.Core.Policy", "Gongzhi.Core.Records", "Gongzhi.Core.Storage", "Gongzhi.Core.Territory", "Gongzhi.Node.Web"],
         ["DuckDB"] = ["Gongzhi.Core.Query"],
+        ["Amazon"] = ["Gongzhi.Core.Storage.Segments"],
     };
 
     private static readonly Lazy<ArchUnitNET.Domain.Architecture> Compiled = new(() =>

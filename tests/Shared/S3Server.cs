@@ -29,12 +29,15 @@ public sealed class S3Server : IDisposable
 
     private S3Server()
     {
+        // It ends with whoever holds the other end of its input, also when that one is killed.
+        var watch = Path.Combine(_root, "watch.js");
+        File.WriteAllText(watch, "process.stdin.on('close', () => process.exit(0)); process.stdin.resume();");
         using (var free = new TcpListener(IPAddress.Loopback, 0))
         {
             free.Start();
             Port = ((IPEndPoint)free.LocalEndpoint).Port;
         }
-        _process = Start("node", Script, "-d", _root, "-a", "127.0.0.1", "-p", Port.ToString(CultureInfo.InvariantCulture), "-s", "--configure-bucket", Bucket);
+        _process = Start("node", "--require", watch, Script, "-d", Path.Combine(_root, "objects"), "-a", "127.0.0.1", "-p", Port.ToString(CultureInfo.InvariantCulture), "-s", "--configure-bucket", Bucket);
         _ = _process.StandardError.ReadToEndAsync();
         while (_process.StandardOutput.ReadLine() is { } line && !line.Contains("listening", StringComparison.OrdinalIgnoreCase))
         {
@@ -57,7 +60,7 @@ public sealed class S3Server : IDisposable
     public int Port { get; }
 
     /// <summary>Where it keeps its objects.</summary>
-    public string Objects => Path.Combine(_root, Bucket);
+    public string Objects => Path.Combine(_root, "objects", Bucket);
 
     public string Url(string prefix) => string.Create(CultureInfo.InvariantCulture, $"s3://{Bucket}/{prefix}?endpoint=http://127.0.0.1:{Port}&region=us-east-1&path-style=true");
 
@@ -98,7 +101,7 @@ public sealed class S3Server : IDisposable
 
     private static Process Start(string program, params string[] arguments)
     {
-        var start = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(program) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var argument in arguments)
             start.ArgumentList.Add(argument);
         return Process.Start(start)!;

@@ -135,7 +135,7 @@ public abstract class SharedSegmentStoreTests(SegmentPlaceKind kind) : SegmentSt
             var content = StorePlaces.Content(round % 3);
             var deleting = Task.Run(() => one.DeleteAsync(StorePlaces.Write(one, content).Name, Cancel), Cancel);
             var (name, promise) = await StorePlaces.PublishAsync(two, content);
-            await deleting.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await deleting.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
             Assert.Contains(name, places.Segments());
             promise!.Check();
             await two.DeleteAsync(name, Cancel);
