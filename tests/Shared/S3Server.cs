@@ -37,7 +37,8 @@ public sealed class S3Server : IDisposable
             free.Start();
             Port = ((IPEndPoint)free.LocalEndpoint).Port;
         }
-        _process = Start("node", "--require", watch, Script, "-d", Path.Combine(_root, "objects"), "-a", "127.0.0.1", "-p", Port.ToString(CultureInfo.InvariantCulture), "-s", "--configure-bucket", Bucket);
+        // Its page tokens use a cipher that newer OpenSSL calls legacy.
+        _process = Start("node", "--openssl-legacy-provider", "--require", watch, Script, "-d", Path.Combine(_root, "objects"), "-a", "127.0.0.1", "-p", Port.ToString(CultureInfo.InvariantCulture), "-s", "--configure-bucket", Bucket);
         _ = _process.StandardError.ReadToEndAsync();
         while (_process.StandardOutput.ReadLine() is { } line && !line.Contains("listening", StringComparison.OrdinalIgnoreCase))
         {

@@ -241,6 +241,8 @@ public sealed class Erasures(World world, RecordStore store, Catalog.Catalog cat
         var sequence = await writer.RunAsync(scope => store.Resync(scope, dataset), cancel).ConfigureAwait(false);
         await tails.ForgetAsync(dataset, sequence, cancel).ConfigureAwait(false);
         await Task.WhenAll(Discarded(id).Select(store.Uses.Retire)).WaitAsync(cancel).ConfigureAwait(false);
+        // A merge may have taken files from the list before, which hold the same rows and are still on their way out.
+        await store.RemoveUnlistedAsync(cancel).ConfigureAwait(false);
         world.Durably("erase", () => DurableFile.FlushDirectory(store.Segments.Directory));
         await NodeDatabase.TruncateJournalAsync(world, cancel).ConfigureAwait(false);
         SchemaUpgrade.DiscardCopy(world);

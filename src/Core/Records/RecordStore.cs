@@ -104,7 +104,7 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
     public async Task<int> SweepAsync(CancellationToken cancel)
     {
         var swept = 0;
-        foreach (var name in await Segments.OrphansAsync(ListedNames, cancel).ConfigureAwait(false))
+        foreach (var name in await Segments.OrphansAsync(ListedNames, atOnce: false, cancel).ConfigureAwait(false))
         {
             var going = Uses.Retire(name);
             await going.WaitAsync(cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -112,6 +112,15 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
             swept += going.IsCompletedSuccessfully ? 1 : 0;
         }
         return swept;
+    }
+
+    /// <summary>Before an erasure is finished: no file is left that was taken from the list earlier and could not be removed yet, or is just being removed.</summary>
+    /// <exception cref="Exception">One could not be removed.</exception>
+    internal async Task RemoveUnlistedAsync(CancellationToken cancel)
+    {
+        await Uses.RemovedAsync().WaitAsync(cancel).ConfigureAwait(false);
+        foreach (var name in await Segments.OrphansAsync(ListedNames, atOnce: true, cancel).ConfigureAwait(false))
+            await Uses.Retire(name).WaitAsync(cancel).ConfigureAwait(false);
     }
 
     private HashSet<string> ListedNames()

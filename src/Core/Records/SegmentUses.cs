@@ -75,6 +75,13 @@ public sealed class SegmentUses(ISegmentStore store, ISegmentPeers peers)
         await removing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
+    /// <summary>Completes when all that is being removed now is gone; fails when one of it could not be removed.</summary>
+    public Task RemovedAsync()
+    {
+        lock (_lock)
+            return Task.WhenAll(_leaving.Values.Where(l => l.Removing is not null).Select(l => l.Done.Task));
+    }
+
     /// <summary>When the list names these: they are there, whatever became of earlier files of their names.</summary>
     public void Listed(IEnumerable<Segment> segments)
     {

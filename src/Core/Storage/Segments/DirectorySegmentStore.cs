@@ -120,14 +120,14 @@ public sealed class DirectorySegmentStore : ISegmentStore
         return Task.FromResult(File.Exists(path) ? new StoredFile(path, copy: false) : null);
     }
 
-    public async Task<IReadOnlyList<string>> OrphansAsync(Func<IReadOnlySet<string>> listed, CancellationToken cancel)
+    public async Task<IReadOnlyList<string>> OrphansAsync(Func<IReadOnlySet<string>> listed, bool atOnce, CancellationToken cancel)
     {
         // One's own directory is swept at the start, and whoever leaves a file behind while the node runs removes it.
         if (_claims is null)
             return [];
         var stored = System.IO.Directory.EnumerateFiles(Directory, "*" + ISegmentStore.Extension).Select(Path.GetFileNameWithoutExtension).OfType<string>().ToHashSet(StringComparer.Ordinal);
         SweepTemporaries();
-        return await _claims.OrphansAsync(stored, listed, cancel).ConfigureAwait(false);
+        return await _claims.OrphansAsync(stored, listed, atOnce, cancel).ConfigureAwait(false);
     }
 
     public ValueTask DisposeAsync() => _claims?.DisposeAsync() ?? ValueTask.CompletedTask;

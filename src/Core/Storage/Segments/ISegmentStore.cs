@@ -53,8 +53,9 @@ public interface ISegmentStore : IAsyncDisposable
 
     /// <summary>Segments that no list names and that nobody is about to list.</summary>
     /// <param name="listed">Reads SQL's list: asked after the store was looked at, never before.</param>
+    /// <param name="atOnce">Also those that were not seen to be left over some time ago: an erasure leaves none.</param>
     /// <param name="cancel">Gives up.</param>
-    Task<IReadOnlyList<string>> OrphansAsync(Func<IReadOnlySet<string>> listed, CancellationToken cancel);
+    Task<IReadOnlyList<string>> OrphansAsync(Func<IReadOnlySet<string>> listed, bool atOnce, CancellationToken cancel);
 }
 
 /// <summary>A file to look at; <see cref="Dispose"/> removes it if it is a copy made for this.</summary>

@@ -80,7 +80,7 @@ internal sealed class S3Objects : ISegmentMarks, IDisposable
             GetObjectResponse response;
             try
             {
-                response = await _client.GetObjectAsync(new GetObjectRequest { BucketName = _place.Bucket, Key = _place.Prefix + key }, stop).ConfigureAwait(false);
+                response = await _client.GetObjectAsync(Whole(key), stop).ConfigureAwait(false);
             }
             catch (AmazonS3Exception e) when (Missing(e))
             {
@@ -228,11 +228,14 @@ internal sealed class S3Objects : ISegmentMarks, IDisposable
         }
         if (head.ETag?.Trim('"') is { Length: 32 } etag && etag == await Md5Async(path, cancel).ConfigureAwait(false))
             return;
-        using var response = await _client.GetObjectAsync(new GetObjectRequest { BucketName = _place.Bucket, Key = _place.Prefix + key }, cancel).ConfigureAwait(false);
+        using var response = await _client.GetObjectAsync(Whole(key), cancel).ConfigureAwait(false);
         var found = await SHA256.HashDataAsync(response.ResponseStream, cancel).ConfigureAwait(false);
         if (!found.AsSpan().SequenceEqual(sha256))
             throw new HttpIOException(HttpRequestError.InvalidResponse, "the server has other bytes than were stored");
     }
+
+    /// <summary>All of an object. The range keeps the client from hashing it once more by MD5 for the ETag: what comes is compared with its SHA-256, or looked at as it is.</summary>
+    private GetObjectRequest Whole(string key) => new() { BucketName = _place.Bucket, Key = _place.Prefix + key, ByteRange = new ByteRange(0, ObjectBytesMax - 1) };
 
 #pragma warning disable CA5351 // Compared with what S3 servers name an object's content by; nothing rests on its strength.
     private static async Task<string> Md5Async(string path, CancellationToken cancel)

@@ -105,8 +105,8 @@ public sealed class S3SegmentStore : ISegmentStore
         }
     }
 
-    public async Task<IReadOnlyList<string>> OrphansAsync(Func<IReadOnlySet<string>> listed, CancellationToken cancel) =>
-        await _claims.OrphansAsync(await StoredAsync(cancel).ConfigureAwait(false), listed, cancel).ConfigureAwait(false);
+    public async Task<IReadOnlyList<string>> OrphansAsync(Func<IReadOnlySet<string>> listed, bool atOnce, CancellationToken cancel) =>
+        await _claims.OrphansAsync(await StoredAsync(cancel).ConfigureAwait(false), listed, atOnce, cancel).ConfigureAwait(false);
 
     public async ValueTask DisposeAsync()
     {

@@ -152,7 +152,7 @@ internal sealed class SegmentClaims(ISegmentMarks marks, World world, ISegmentPe
     }
 
     /// <summary>Of the segments that lay in the store before this was asked, those that no list names and nobody is about to list.</summary>
-    public async Task<List<string>> OrphansAsync(IReadOnlySet<string> stored, Func<IReadOnlySet<string>> listed, CancellationToken cancel)
+    public async Task<List<string>> OrphansAsync(IReadOnlySet<string> stored, Func<IReadOnlySet<string>> listed, bool atOnce, CancellationToken cancel)
     {
         if (stored.Count == 0)
             return [];
@@ -176,7 +176,7 @@ internal sealed class SegmentClaims(ISegmentMarks marks, World world, ISegmentPe
             unlisted.Add(name);
             lock (_lock)
             {
-                if (!_unlistedSince.TryAdd(name, now) && now - _unlistedSince[name] >= LooksApart)
+                if ((!_unlistedSince.TryAdd(name, now) && now - _unlistedSince[name] >= LooksApart) || atOnce)
                     orphans.Add(name);
             }
         }

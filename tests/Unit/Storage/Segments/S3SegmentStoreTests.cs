@@ -195,8 +195,8 @@ public sealed class S3SegmentStoreTests() : SharedSegmentStoreTests(SegmentPlace
             places.Mark($"{Convert.ToHexStringLower(SHA256.HashData(BitConverter.GetBytes(i)))}.parquet");
         await SweepFirstAsync();
         places.Clock.Ahead += SegmentClaims.LooksApart;
-        Assert.Equal(1_100, (await store.OrphansAsync(() => new HashSet<string> { name }, Cancel)).Count);
+        Assert.Equal(1_100, (await store.OrphansAsync(() => new HashSet<string> { name }, false, Cancel)).Count);
 
-        async Task SweepFirstAsync() => Assert.Empty(await store.OrphansAsync(() => new HashSet<string> { name }, Cancel));
+        async Task SweepFirstAsync() => Assert.Empty(await store.OrphansAsync(() => new HashSet<string> { name }, false, Cancel));
     }
 }

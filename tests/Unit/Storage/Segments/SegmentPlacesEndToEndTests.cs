@@ -104,6 +104,7 @@ public sealed class SegmentPlacesEndToEndTests
         var seen = await OneFault.EachAsync(persisted, async fault =>
         {
             using var places = new StorePlaces(kind);
+            string[] listed;
             await using (var core = await OpenAsync(places, fault.Interpose))
             {
                 var dataset = await core.DefineAsync("notes", Definition);
@@ -118,10 +119,10 @@ public sealed class SegmentPlacesEndToEndTests
                 Assert.Empty(Holding(places, dataset));
                 Assert.Equal(2_499, core.Store.Manifest(dataset.Number).Rows);
                 Assert.Equal(2_499, (await core.ReadAsync(dataset, "n")).Count);
-                Assert.Equal(core.Store.Manifest(dataset.Number).Segments.Select(s => s.Name), places.Segments());
                 Assert.Empty((await CheckAsync(core)).Findings);
+                listed = [.. core.Store.Manifest(dataset.Number).Segments.Select(s => s.Name)];
             }
-            Assert.Empty(places.Marks());
+            await AssertSweptAsync(places, listed);
         });
         Assert.Contains(kind == SegmentPlaceKind.S3 ? "upload segment" : "rename", seen);
         Assert.Contains("announce segment", seen);
@@ -140,6 +141,7 @@ public sealed class SegmentPlacesEndToEndTests
         await OneFault.EachAsync(persisted, async fault =>
         {
             using var places = new StorePlaces(kind);
+            string[] listed;
             await using (var core = await OpenAsync(places, fault.Interpose))
             {
                 var dataset = await core.DefineAsync("notes", Definition);
@@ -151,9 +153,9 @@ public sealed class SegmentPlacesEndToEndTests
                 var again = await core.ContributeAsync(dataset, Csv(0, 2_500, -1), key: "once");
                 Assert.True(again.Ok, again.Problem?.Detail);
                 Assert.Equal(2_500, (await core.ReadAsync(dataset, "n")).Count);
-                Assert.Equal(core.Store.Manifest(dataset.Number).Segments.Select(s => s.Name), places.Segments());
+                listed = [.. core.Store.Manifest(dataset.Number).Segments.Select(s => s.Name)];
             }
-            Assert.Empty(places.Marks());
+            await AssertSweptAsync(places, listed);
         });
     }
 
@@ -200,6 +202,15 @@ public sealed class SegmentPlacesEndToEndTests
         Assert.Equal([segment.Name], places.Segments());
     }
 
+    /// <summary>A file that was stored by a step that failed all the same is nobody's, and goes with a later sweep. Nothing else is there, and no mark.</summary>
+    private static async Task AssertSweptAsync(StorePlaces places, string[] listed)
+    {
+        await using (var store = await places.OpenAsync(listed: listed))
+            await SegmentStoreTests.SweepAsync(places, store, listed);
+        Assert.Equal(listed, places.Segments());
+        Assert.Empty(places.Marks());
+    }
+
     private static Task<CoreFixture> OpenAsync(StorePlaces places, Action<string, Action>? interposed = null, ISegmentPeers? peers = null)
     {
         Directory.CreateDirectory(places.Data(1));
@@ -218,10 +229,19 @@ public sealed class SegmentPlacesEndToEndTests
         var secret = Encoding.UTF8.GetBytes(Secret);
         foreach (var path in places.Files().Concat(Directory.GetFiles(places.Data(1), "*", SearchOption.AllDirectories)).Distinct())
         {
-            using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-            using var memory = new MemoryStream();
-            stream.CopyTo(memory);
-            var bytes = memory.ToArray();
+            byte[] bytes;
+            try
+            {
+                using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+                using var memory = new MemoryStream();
+                stream.CopyTo(memory);
+                bytes = memory.ToArray();
+            }
+            catch (FileNotFoundException)
+            {
+                // A mark that was just being removed.
+                continue;
+            }
             var holds = bytes.AsSpan().IndexOf(secret) >= 0;
             if (!holds && bytes.AsSpan().StartsWith("PAR1"u8))
             {

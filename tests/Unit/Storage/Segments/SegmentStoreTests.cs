@@ -50,7 +50,7 @@ public abstract class SegmentStoreTests(SegmentPlaceKind kind)
         }
         await using (var store = await places.OpenAsync(listed: name))
         {
-            Assert.Empty(await store.OrphansAsync(() => new HashSet<string> { name }, Cancel));
+            Assert.Empty(await store.OrphansAsync(() => new HashSet<string> { name }, false, Cancel));
             using (await store.FetchAsync([name], Cancel))
                 Assert.Equal(content, await File.ReadAllBytesAsync(store.PathOf(name), Cancel));
         }
@@ -142,7 +142,7 @@ public abstract class SegmentStoreTests(SegmentPlaceKind kind)
         }
         await using (var store = await places.OpenAsync())
         {
-            foreach (var orphan in await store.OrphansAsync(() => new HashSet<string>(), Cancel))
+            foreach (var orphan in await store.OrphansAsync(() => new HashSet<string>(), false, Cancel))
                 await store.DeleteAsync(orphan, Cancel);
             Assert.Empty(places.Segments());
             Assert.Empty(places.Marks());
@@ -151,11 +151,11 @@ public abstract class SegmentStoreTests(SegmentPlaceKind kind)
     }
 
     /// <summary>Two looks, as far apart as they must be.</summary>
-    private protected static async Task SweepAsync(StorePlaces places, ISegmentStore store, params string[] listed)
+    internal static async Task SweepAsync(StorePlaces places, ISegmentStore store, params string[] listed)
     {
         for (var look = 0; look < 2; look++)
         {
-            foreach (var orphan in await store.OrphansAsync(listed.ToHashSet, Cancel))
+            foreach (var orphan in await store.OrphansAsync(listed.ToHashSet, false, Cancel))
                 await store.DeleteAsync(orphan, Cancel);
             places.Clock.Ahead += SegmentClaims.LooksApart;
         }

@@ -13,9 +13,9 @@ public sealed class SharedDirectorySegmentStoreTests() : SharedSegmentStoreTests
         var (name, _) = await StorePlaces.PublishAsync(one, StorePlaces.Content(1));
         var mark = Assert.Single(places.Marks());
         File.SetLastWriteTimeUtc(mark, TimeProvider.System.GetUtcNow().UtcDateTime - SegmentClaims.IntentAge + TimeSpan.FromMinutes(5));
-        Assert.Empty(await two.OrphansAsync(() => new HashSet<string>(), Cancel));
+        Assert.Empty(await two.OrphansAsync(() => new HashSet<string>(), false, Cancel));
         File.SetLastWriteTimeUtc(mark, TimeProvider.System.GetUtcNow().UtcDateTime - SegmentClaims.IntentAge - TimeSpan.FromMinutes(5));
-        Assert.Equal([name], await two.OrphansAsync(() => new HashSet<string>(), Cancel));
+        Assert.Equal([name], await two.OrphansAsync(() => new HashSet<string>(), false, Cancel));
         await two.DeleteAsync(name, Cancel);
         Assert.Empty(places.Segments());
     }
@@ -27,12 +27,12 @@ public sealed class SharedDirectorySegmentStoreTests() : SharedSegmentStoreTests
         await using var one = await places.OpenAsync(1);
         var (temporary, _) = StorePlaces.Write(one, StorePlaces.Content(2));
         await using (var two = await places.OpenAsync(2))
-            await two.OrphansAsync(() => new HashSet<string>(), Cancel);
+            await two.OrphansAsync(() => new HashSet<string>(), false, Cancel);
         Assert.True(File.Exists(temporary));
         // A machine that never came back.
         File.SetLastWriteTimeUtc(temporary, TimeProvider.System.GetUtcNow().UtcDateTime - SegmentClaims.IntentAge - TimeSpan.FromHours(1));
         await using (var two = await places.OpenAsync(2))
-            await two.OrphansAsync(() => new HashSet<string>(), Cancel);
+            await two.OrphansAsync(() => new HashSet<string>(), false, Cancel);
         Assert.False(File.Exists(temporary));
     }
 }
@@ -61,10 +61,10 @@ public abstract class SharedSegmentStoreTests(SegmentPlaceKind kind) : SegmentSt
             Assert.Equal(content, await File.ReadAllBytesAsync(two.PathOf(name), Cancel));
 
         // Taken from the list: two looks, an hour apart.
-        Assert.Empty(await two.OrphansAsync(() => new HashSet<string>(), Cancel));
-        Assert.Empty(await two.OrphansAsync(() => new HashSet<string>(), Cancel));
+        Assert.Empty(await two.OrphansAsync(() => new HashSet<string>(), false, Cancel));
+        Assert.Empty(await two.OrphansAsync(() => new HashSet<string>(), false, Cancel));
         places.Clock.Ahead += SegmentClaims.LooksApart;
-        Assert.Equal([name], await two.OrphansAsync(() => new HashSet<string>(), Cancel));
+        Assert.Equal([name], await two.OrphansAsync(() => new HashSet<string>(), false, Cancel));
         await two.DeleteAsync(name, Cancel);
         Assert.Empty(places.Segments());
     }
@@ -85,7 +85,7 @@ public abstract class SharedSegmentStoreTests(SegmentPlaceKind kind) : SegmentSt
                 promise!.Kept();
                 late = name;
                 return new HashSet<string> { name };
-            }, Cancel);
+            }, false, Cancel);
             Assert.DoesNotContain(late, orphans);
             places.Clock.Ahead += SegmentClaims.LooksApart;
         }
@@ -99,9 +99,9 @@ public abstract class SharedSegmentStoreTests(SegmentPlaceKind kind) : SegmentSt
         await using (var one = await places.OpenAsync(1))
             await StorePlaces.PublishAsync(one, StorePlaces.Content(1));
         await using var two = await places.OpenAsync(2, peers: peers);
-        Assert.Empty(await two.OrphansAsync(() => new HashSet<string>(), Cancel));
+        Assert.Empty(await two.OrphansAsync(() => new HashSet<string>(), false, Cancel));
         peers.Ended = true;
-        var orphan = Assert.Single(await two.OrphansAsync(() => new HashSet<string>(), Cancel));
+        var orphan = Assert.Single(await two.OrphansAsync(() => new HashSet<string>(), false, Cancel));
         await two.DeleteAsync(orphan, Cancel);
         Assert.Empty(places.Segments());
         Assert.Empty(places.Marks());

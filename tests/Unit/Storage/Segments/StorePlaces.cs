@@ -19,7 +19,17 @@ internal sealed class StorePlaces : IDisposable
         if (kind == SegmentPlaceKind.S3)
             Assert.SkipWhen(S3Server.Missing is not null, S3Server.Missing ?? "");
         _kind = kind;
+        if (kind != SegmentPlaceKind.S3)
+            return;
+        // The server removes a directory with its last object, and falls over when another one is just put there.
+        foreach (var folder in new[] { "intent", "deleting", "clock" })
+        {
+            var directory = Directory.CreateDirectory(Path.Combine(S3Server.Shared.Objects, _prefix, folder)).FullName;
+            File.WriteAllText(Path.Combine(directory, Kept), "");
+        }
     }
+
+    private const string Kept = ".kept";
 
     public Impatient Clock { get; } = new();
 
@@ -70,7 +80,7 @@ internal sealed class StorePlaces : IDisposable
         [.. Files().Select(f => Path.GetFileName(f)).Where(f => f.EndsWith(_kind == SegmentPlaceKind.S3 ? ".parquet._S3rver_object" : ".parquet", StringComparison.Ordinal)).Select(f => f[..f.IndexOf('.', StringComparison.Ordinal)]).Order(StringComparer.Ordinal)];
 
     /// <summary>Marks of what is announced or being deleted.</summary>
-    public List<string> Marks() => [.. Files().Where(f => (f.Contains("/intent/", StringComparison.Ordinal) || f.Contains("/deleting/", StringComparison.Ordinal)) && !f.EndsWith(".md5", StringComparison.Ordinal) && !f.EndsWith(".json", StringComparison.Ordinal))];
+    public List<string> Marks() => [.. Files().Where(f => Path.GetFileName(f) != Kept && (f.Contains("/intent/", StringComparison.Ordinal) || f.Contains("/deleting/", StringComparison.Ordinal)) && !f.EndsWith(".md5", StringComparison.Ordinal) && !f.EndsWith(".json", StringComparison.Ordinal))];
 
     /// <summary>Puts a mark as another machine would.</summary>
     public void Mark(string key)
