@@ -54,8 +54,11 @@ internal sealed class SegmentCache(string directory, long bytesMax)
                     var entry = Get(name);
                     if (entry.Going is not null)
                         throw new SegmentStoreException($"The segment {name} is being deleted.");
-                    entry.Readers++;
                     Busy(entry);
+                    // Somebody made room by hand.
+                    if (entry is { Present: true, Readers: 0 } && !File.Exists(PathOf(name)))
+                        (_bytes, entry.Present) = (_bytes - entry.Bytes, false);
+                    entry.Readers++;
                     held.Add(entry);
                     if (!entry.Present)
                         coming.Add(entry.Fetching ??= Task.Run(() => BringAsync(entry, fetch), CancellationToken.None));

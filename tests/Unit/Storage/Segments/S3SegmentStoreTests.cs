@@ -27,6 +27,12 @@ public sealed class S3SegmentStoreTests() : SharedSegmentStoreTests(SegmentPlace
             reader.Dispose();
         Assert.True(File.Exists(two.PathOf(name)));
 
+        // Somebody made room by hand.
+        File.Delete(two.PathOf(name));
+        using (await two.FetchAsync([name], Cancel))
+            Assert.Equal(content, await File.ReadAllBytesAsync(two.PathOf(name), Cancel));
+        Assert.Equal(content.Length, ((S3SegmentStore)two).CacheBytes);
+
         // The next process of the machine has it already.
         await two.DisposeAsync();
         await using var three = await places.OpenAsync(2, listed: name);
