@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Security.Cryptography;
 using System.Text;
+using Gongzhi.Core.Storage.Segments;
 
 namespace Gongzhi.Core;
 
@@ -31,11 +32,19 @@ public sealed record World
     /// <summary>The PostgreSQL database that the world's machines share; null when it has a file of its own (<see cref="DatabasePath"/>).</summary>
     public Storage.PostgresAddress? Database { get; init; }
 
+    /// <summary>Where the segments are kept; its secret is never printed.</summary>
+    public SegmentPlace Segments { get; init; } = SegmentPlace.Own;
+
     /// <summary>Set by tests alone, for one world: is given the name and the action of each durable step, and may fail it before or after.</summary>
     internal Action<string, Action>? Interposed { get; init; }
 
     public string DatabasePath => Path.Combine(DataDirectory, "node.db");
+
+    /// <summary>Segments of a world that keeps them itself. What reads or writes segments goes through its <see cref="ISegmentStore"/>.</summary>
     public string SegmentDirectory => Path.Combine(DataDirectory, "segments");
+
+    /// <summary>Copies of segments that an object storage keeps.</summary>
+    public string SegmentCacheDirectory => Path.Combine(DataDirectory, "segment-cache");
     public string LedgerDirectory => Path.Combine(DataDirectory, "ledger");
     public string SpoolDirectory => Path.Combine(DataDirectory, "spool");
 
@@ -63,6 +72,15 @@ public sealed record World
             action();
         else
             Interposed(step, action);
+    }
+
+    /// <summary>The same for a step that waits for another machine.</summary>
+    internal async ValueTask DurablyAsync(string step, Func<Task> action)
+    {
+        if (Interposed is null)
+            await action().ConfigureAwait(false);
+        else
+            Interposed(step, () => action().GetAwaiter().GetResult());
     }
 
     /// <summary>Only the real world may send anything outside (e-mail, peers, alerts).</summary>

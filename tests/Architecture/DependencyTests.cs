@@ -27,6 +27,7 @@ public sealed partial class DependencyTests
         ["Microsoft.Data.Sqlite"] = ["Gongzhi.Core.Storage"],
         ["Npgsql"] = ["Gongzhi.Core.Storage", "Gongzhi.Node.Cluster"],
         ["DuckDB"] = ["Gongzhi.Core.Query"],
+        ["Amazon"] = ["Gongzhi.Core.Storage.Segments"],
     };
 
     private static readonly Lazy<ArchUnitNET.Domain.Architecture> Compiled = new(() =>

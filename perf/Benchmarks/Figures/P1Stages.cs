@@ -3,6 +3,7 @@ using Gongzhi.Core.Intake;
 using Gongzhi.Core.Intake.Formats;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Storage.Segments;
 using Gongzhi.Ledger;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -25,7 +26,7 @@ internal static class P1Stages
         await using (source)
         {
             var reader = RowReader.For(dataset, source.Header, rules).Value!;
-            using var writer = new SegmentWriter(dataset, node.World);
+            using var writer = new SegmentWriter(dataset, node.World, node.Services.GetRequiredService<ISegmentStore>());
             var at = Stopwatch.GetTimestamp();
             while (await source.ReadAsync(CancellationToken.None) is { } chunk)
             {
@@ -43,7 +44,7 @@ internal static class P1Stages
                 writer.Add(checkedRows, chunk.Dispose);
                 Lap(ref write, ref at);
             }
-            writer.Finish();
+            await writer.FinishAsync();
             Lap(ref write, ref at);
         }
         return [$"Stages by themselves on one core: read and split {Text.Seconds(read)}, check and convert {Text.Seconds(check)}, canonical bytes {Text.Seconds(encode)}, "

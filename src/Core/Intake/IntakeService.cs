@@ -6,6 +6,7 @@ using Gongzhi.Core.Intake.Formats;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Records.Keys;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Storage.Segments;
 using Gongzhi.Ledger;
 
 namespace Gongzhi.Core.Intake;
@@ -132,6 +133,10 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             // Another correction came between our look and the commit.
             return Corrections.NotCurrent(contribution.Dataset, e.Record, _versions);
         }
+        catch (SegmentStoreException)
+        {
+            return SegmentStoreException.Problem;
+        }
         catch (Exception e) when (StorageFull.Is(e) && e is not WriterStoppedException)
         {
             return StorageFull.Problem;
@@ -247,7 +252,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             _rejects?.Dispose();
             if (_mayBeListed)
                 return;
-            SegmentWriter.Discard(_segments);
+            intake._store.Uses.Discard(_segments);
             _rejects?.Discard();
         }
 
@@ -366,7 +371,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
                 await CloseSegmentAsync().ConfigureAwait(false);
             if (StorageFull.Reached(intake._world))
                 throw StorageFull.Exception();
-            _writer ??= new SegmentWriter(_dataset, intake._world);
+            _writer ??= new SegmentWriter(_dataset, intake._world, intake._store.Segments);
             _writerRows += chunk.Rows.Rows;
             // The writer gives the chunk's memory back when it flushes; hashing must have read it by then.
             if (_writer.WouldFlush(chunk.Rows))
@@ -394,7 +399,7 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
         private async Task CloseSegmentAsync()
         {
             await TakeLeavesAsync().ConfigureAwait(false);
-            _segments.Add(_writer!.Finish());
+            _segments.Add(await _writer!.FinishAsync().ConfigureAwait(false));
             _writer.Dispose();
             _writer = null;
             _writerRows = 0;

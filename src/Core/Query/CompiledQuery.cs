@@ -49,6 +49,9 @@ public sealed record CompiledQuery
     /// <summary>Result positions whose values a cursor holds, in order of the sort.</summary>
     internal IReadOnlyList<int> KeyColumns { get; init; } = [];
 
-    /// <summary>Segments that may hold an answer, after pruning; for measuring.</summary>
-    public int SegmentsRead { get; init; }
+    /// <summary>Segments that may hold an answer, after pruning: what is to be on this machine before it runs.</summary>
+    public IReadOnlyList<Records.Segment> Segments { get; init; } = [];
+
+    /// <summary>How many these are; for measuring.</summary>
+    public int SegmentsRead => Segments.Count;
 }

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.ComponentModel.DataAnnotations;
 using DuckDB.NET.Data;
 using DuckDB.NET.Native;
+using Gongzhi.Core.Storage.Segments;
 
 namespace Gongzhi.Core.Query;
 
@@ -65,16 +66,20 @@ public sealed class DuckEngine : IDisposable
 {
     private readonly DuckEngineOptions _options;
     private readonly TimeProvider _time;
+    private readonly ISegmentStore? _segments;
     private readonly DuckDBConnection _root;
     private readonly ConcurrentBag<DuckDBConnection> _idle = [];
     private readonly AnswerPlaces _places;
     private readonly Lock _connecting = new();
     private volatile bool _disposed;
 
-    public DuckEngine(DuckEngineOptions options, TimeProvider time)
+    /// <param name="options">Its limits.</param>
+    /// <param name="time">What they are counted by.</param>
+    /// <param name="segments">Brings the segments that a query reads; null where they all lie in the directory.</param>
+    public DuckEngine(DuckEngineOptions options, TimeProvider time, ISegmentStore? segments = null)
     {
         Validator.ValidateObject(options, new ValidationContext(options), validateAllProperties: true);
-        (_options, _time) = (options, time);
+        (_options, _time, _segments) = (options, time, segments);
         _places = new(options, time);
         Room = new(options);
         Directory.CreateDirectory(options.SegmentsDirectory);
@@ -124,14 +129,22 @@ public sealed class DuckEngine : IDisposable
     {
         QueryReader? reader = null;
         DuckDBConnection? connection = null;
+        IDisposable? files = null;
         try
         {
+            // Before a place to work is taken, and not in DuckDB's time.
+            if (_segments is not null)
+                files = await _segments.FetchAsync(query.Segments.Select(s => s.Name), cancel).ConfigureAwait(false);
             connection = Rent();
-            reader = new QueryReader(this, connection, query, place, _options.QueryTimeout, _time, cancel);
+            reader = new QueryReader(this, connection, query, place, files, _options.QueryTimeout, _time, cancel);
             if (await reader.StartAsync(_options.AdmissionWait).ConfigureAwait(false))
                 return reader;
             reader.Dispose();
             return Busy();
+        }
+        catch (SegmentStoreException) when (reader is null)
+        {
+            return SegmentStoreException.Problem;
         }
         catch (TimeoutException)
         {
@@ -146,9 +159,14 @@ public sealed class DuckEngine : IDisposable
         catch
         {
             if (reader is not null)
+            {
                 reader.Dispose();
+            }
             else
+            {
                 connection?.Dispose();
+                files?.Dispose();
+            }
             throw;
         }
     }

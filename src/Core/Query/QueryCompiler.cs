@@ -292,7 +292,7 @@ public sealed class QueryCompiler
     {
         var source = new QuerySource(_snapshot, _permit, _request.Filter, _parameters, PlacesWithin);
         var scope = source.Scope();
-        SegmentsRead = source.Survivors.Count;
+        _segments = source.Survivors;
         var columns = _views.Values.Select(v => $"{v.Source} AS {v.Alias}").ToList();
         if (Shuffled && !_request.Grouped)
             columns.Add(Transforms.Tie(_permit.PseudonymKey, _parameters) + " AS _tie");
@@ -301,7 +301,7 @@ public sealed class QueryCompiler
         return $"(SELECT {string.Join(", ", columns)} FROM {source.From()} WHERE {scope}) v";
     }
 
-    private int SegmentsRead { get; set; }
+    private IReadOnlyList<Segment> _segments = [];
 
     private Result<List<(int Index, bool Descending)>> Keys(List<ResultColumn> columns)
     {
@@ -367,7 +367,7 @@ public sealed class QueryCompiler
         PageSize = PageSize,
         Cursor = cursor,
         KeyColumns = [.. sort.Select(s => s.Index)],
-        SegmentsRead = SegmentsRead,
+        Segments = _segments,
     };
 
     private sealed record SortKey(string Sql, ResultColumn Column, bool Descending, int Index)

@@ -15,6 +15,7 @@ public sealed class QueryReader : IDisposable
     private readonly DuckDBConnection _connection;
     private readonly DuckDBCommand _command;
     private readonly AnswerPlaces.Place? _place;
+    private readonly IDisposable? _files;
     private readonly TimeProvider _time;
     private readonly CancellationToken _caller;
     private readonly CancellationTokenSource _timeout;
@@ -30,9 +31,9 @@ public sealed class QueryReader : IDisposable
     /// <summary>Guarded by the lock: an interrupt after the end would hit the connection's next query.</summary>
     private bool _over;
 
-    internal QueryReader(DuckEngine engine, DuckDBConnection connection, CompiledQuery query, AnswerPlaces.Place? place, TimeSpan timeout, TimeProvider time, CancellationToken cancel)
+    internal QueryReader(DuckEngine engine, DuckDBConnection connection, CompiledQuery query, AnswerPlaces.Place? place, IDisposable? files, TimeSpan timeout, TimeProvider time, CancellationToken cancel)
     {
-        (_engine, _connection, Query, _place, _left, _time, _caller) = (engine, connection, query, place, timeout, time, cancel);
+        (_engine, _connection, Query, _place, _files, _left, _time, _caller) = (engine, connection, query, place, files, timeout, time, cancel);
         _timeout = new(Timeout.InfiniteTimeSpan, time);
         _stop = CancellationTokenSource.CreateLinkedTokenSource(cancel, _timeout.Token);
         _command = connection.CreateCommand();
@@ -133,6 +134,7 @@ public sealed class QueryReader : IDisposable
         _stream?.Dispose();
         _command.Dispose();
         _engine.Return(_connection);
+        _files?.Dispose();
         _stop.Dispose();
         _timeout.Dispose();
     }

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Storage.Segments;
 using Gongzhi.Ledger;
 
 namespace Gongzhi.Core.Records;
@@ -11,7 +12,7 @@ namespace Gongzhi.Core.Records;
 /// The rows' part of a check: each segment file against its name, and each row of segments and tail, encoded again and hashed, against the
 /// hashes kept with its batch. Segments are read side by side, one group of rows at a time.
 /// </summary>
-internal sealed class CheckRows(World world, DbConnection connection, DbTransaction snapshot, CheckReplaced replaced, CheckFindings findings, IProgress<RecordCheckProgress>? progress)
+internal sealed class CheckRows(World world, ISegmentStore store, DbConnection connection, DbTransaction snapshot, CheckReplaced replaced, CheckFindings findings, IProgress<RecordCheckProgress>? progress)
 {
     private const int FileBufferBytes = 1 << 20;
 
@@ -49,19 +50,20 @@ internal sealed class CheckRows(World world, DbConnection connection, DbTransact
     }
 
     private Task CheckAsync(List<Listed> segments, CancellationToken cancel) =>
-        Parallel.ForEachAsync(segments, new ParallelOptions { MaxDegreeOfParallelism = Math.Clamp(Environment.ProcessorCount, 1, 4), CancellationToken = cancel }, (segment, stop) =>
+        Parallel.ForEachAsync(segments, new ParallelOptions { MaxDegreeOfParallelism = Math.Clamp(Environment.ProcessorCount, 1, 4), CancellationToken = cancel }, async (segment, stop) =>
         {
             using var reader = RecordCheck.OpenReadOnly(world);
-            Check(reader, segment, stop);
+            await CheckAsync(reader, segment, stop).ConfigureAwait(false);
             Interlocked.Increment(ref _segments);
-            return ValueTask.CompletedTask;
         });
 
-    private void Check(DbConnection reader, Listed listed, CancellationToken cancel)
+    private async Task CheckAsync(DbConnection reader, Listed listed, CancellationToken cancel)
     {
         var place = "segments/" + listed.Name + ".parquet";
         var dataset = _definitions.GetValueOrDefault((listed.Dataset, listed.Segment.SchemaVersion));
-        if (!File.Exists(listed.Segment.Path))
+        // The store's own bytes, not what a cache has of them.
+        using var stored = await store.OpenStoredAsync(listed.Name, cancel).ConfigureAwait(false);
+        if (stored is null)
         {
             if (IsListed(reader, listed.Number))
                 findings.Add(new CheckFinding(CheckKind.Segment, place, $"The segment {listed.Name} is missing.", $"分段文件 {listed.Name} 缺失。") { Dataset = dataset?.Id });
@@ -78,14 +80,14 @@ internal sealed class CheckRows(World world, DbConnection connection, DbTransact
         }
         try
         {
-            using (var stream = new FileStream(listed.Segment.Path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, FileBufferBytes, FileOptions.SequentialScan))
+            using (var stream = new FileStream(stored.Path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, FileBufferBytes, FileOptions.SequentialScan))
             {
                 if (Convert.ToHexStringLower(SHA256.HashData(stream)) != listed.Name)
                     Changed(place, dataset, "its content is not the one that it is named by", "内容与其文件名所示的哈希不符");
             }
-            ReadRows(reader, listed, dataset, place, cancel);
+            ReadRows(reader, listed, stored.Path, dataset, place, cancel);
         }
-        catch (Exception e) when (e is not OperationCanceledException && !File.Exists(listed.Segment.Path) && !IsListed(reader, listed.Number))
+        catch (Exception e) when (e is not OperationCanceledException && !File.Exists(stored.Path) && !IsListed(reader, listed.Number))
         {
             _runs.Moved();
         }
@@ -99,9 +101,9 @@ internal sealed class CheckRows(World world, DbConnection connection, DbTransact
     private void Changed(string place, Dataset dataset, string english, string chinese) =>
         findings.Add(new CheckFinding(CheckKind.Segment, place, $"The segment {Path.GetFileName(place)} was changed: {english}.", $"分段文件 {Path.GetFileName(place)} 已被改动：{chinese}。") { Dataset = dataset.Id });
 
-    private void ReadRows(DbConnection reader, Listed listed, Dataset dataset, string place, CancellationToken cancel)
+    private void ReadRows(DbConnection reader, Listed listed, string path, Dataset dataset, string place, CancellationToken cancel)
     {
-        using var file = new SegmentReader(dataset, listed.Segment);
+        using var file = new SegmentReader(dataset, listed.Segment with { Path = path });
         var hasher = new Hasher(_runs, replaced, reader, dataset, new RowSource(CheckKind.SegmentRow, place));
         long read = 0;
         var bounded = true;
@@ -225,7 +227,7 @@ internal sealed class CheckRows(World world, DbConnection connection, DbTransact
             var segment = new Segment
             {
                 Number = reader.GetInt64(0),
-                Path = Path.Combine(world.SegmentDirectory, Path.GetFileName(reader.GetString(2)) + ".parquet"),
+                Path = store.PathOf(Path.GetFileName(reader.GetString(2))),
                 SchemaVersion = reader.GetInt32(3),
                 Rows = reader.GetInt64(4),
                 Bytes = reader.GetInt64(5),

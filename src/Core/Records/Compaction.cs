@@ -101,9 +101,10 @@ public sealed class Compaction : IAsyncDisposable
         Segment merged;
         using (_store.Uses.TryHold(due) ?? throw new InvalidOperationException("A segment went away before it was merged; what is due is looked up again later."))
         {
-            using var writer = new SegmentWriter(written, _world);
+            using var writer = new SegmentWriter(written, _world, _store.Segments);
             foreach (var segment in due)
             {
+                using var file = await _store.Segments.FetchAsync([segment.Name], cancel).ConfigureAwait(false);
                 using var reader = new SegmentReader(written, segment);
                 for (var g = 0; g < reader.RowGroups; g++)
                 {
@@ -112,7 +113,7 @@ public sealed class Compaction : IAsyncDisposable
                         writer.Add(rows);
                 }
             }
-            merged = writer.Finish();
+            merged = await writer.FinishAsync().ConfigureAwait(false);
         }
         try
         {
@@ -123,7 +124,7 @@ public sealed class Compaction : IAsyncDisposable
         catch (Exception e) when (e is not WriterStoppedException)
         {
             // The swap was not kept, so nothing names the file; after a stopped writer only the next start knows.
-            SegmentWriter.Discard([merged]);
+            _store.Uses.Discard([merged]);
             throw;
         }
     }
@@ -139,7 +140,7 @@ public sealed class Compaction : IAsyncDisposable
             links.AddRange(TakeLinks(scope, segment.Number));
             using var delete = scope.Command("DELETE FROM segment WHERE number = @number AND name = @name RETURNING has_replaced");
             delete.Set("@number", segment.Number);
-            delete.Set("@name", Path.GetFileNameWithoutExtension(segment.Path));
+            delete.Set("@name", segment.Name);
             replaced |= (long)(delete.ExecuteScalar() ?? throw new InvalidOperationException("A segment changed while it was merged; what is due is looked up again later.")) != 0;
         }
         Link(scope, number, links);
@@ -152,7 +153,7 @@ public sealed class Compaction : IAsyncDisposable
         var kept = merged with { Number = number, HasReplaced = replaced };
         var gone = due.Select(s => s.Number).ToHashSet();
         _store.Publish(scope, dataset, [], Replacements.None, m => m with { Segments = [.. m.Segments.Where(s => !gone.Contains(s.Number)), kept] });
-        scope.AfterCommit(() => due.ForEach(s => _store.Uses.Retire(s.Path)));
+        scope.AfterCommit(() => _store.Uses.Discard(due));
     }
 
     private static List<(byte[] Batch, long First, long Rows)> TakeLinks(WriteScope scope, long segment)

@@ -16,7 +16,7 @@ internal sealed record RewrittenSegment(Segment Old, Segment? Fresh);
 internal sealed class ErasureFiles(World world, RecordStore store, Catalog.Catalog catalog, DuckEngine engine)
 {
     /// <summary>Every row about the subject, current or superseded.</summary>
-    public List<ReplacedRow> FindSubject(Dataset dataset, string subject)
+    public async Task<List<ReplacedRow>> FindSubjectAsync(Dataset dataset, string subject, CancellationToken cancel)
     {
         var found = new List<ReplacedRow>();
         var wanted = Encoding.UTF8.GetBytes(subject);
@@ -30,9 +30,35 @@ internal sealed class ErasureFiles(World world, RecordStore store, Catalog.Catal
                     found.Add(new(rows.BatchOf(r), rows.OrdinalOf(r)));
             }
         }
-        var segments = store.Manifest(dataset.Number).Segments;
-        if (segments.Length == 0)
-            return found;
+        foreach (var segments in AtOnce(store.Manifest(dataset.Number).Segments))
+        {
+            using var files = await store.Segments.FetchAsync(segments.Select(s => s.Name), cancel).ConfigureAwait(false);
+            FindSubject(dataset, subject, segments, found);
+        }
+        return found;
+    }
+
+    /// <summary>The segments in runs of as many bytes as are best fetched at one time; all at once where they lie here.</summary>
+    private IEnumerable<List<Segment>> AtOnce(IEnumerable<Segment> segments)
+    {
+        var run = new List<Segment>();
+        long bytes = 0;
+        foreach (var segment in segments)
+        {
+            bytes += segment.Bytes;
+            if (run.Count > 0 && bytes > store.Segments.FetchBytesMax)
+            {
+                yield return run;
+                (run, bytes) = ([], segment.Bytes);
+            }
+            run.Add(segment);
+        }
+        if (run.Count > 0)
+            yield return run;
+    }
+
+    private void FindSubject(Dataset dataset, string subject, List<Segment> segments, List<ReplacedRow> found)
+    {
         var connection = engine.Rent();
         try
         {
@@ -48,11 +74,10 @@ internal sealed class ErasureFiles(World world, RecordStore store, Catalog.Catal
         {
             engine.Return(connection);
         }
-        return found;
     }
 
     /// <summary>Computes the leaf of each row and writes the segments that hold some of them anew; the new files are durable when this returns.</summary>
-    public (List<ErasedRow> Rows, List<RewrittenSegment> Segments) Prepare(Dataset dataset, IReadOnlyCollection<ReplacedRow> gone, CancellationToken cancel)
+    public async Task<(List<ErasedRow> Rows, List<RewrittenSegment> Segments)> PrepareAsync(Dataset dataset, IReadOnlyCollection<ReplacedRow> gone, CancellationToken cancel)
     {
         var rows = new List<ErasedRow>(gone.Count);
         var rewritten = new List<RewrittenSegment>();
@@ -72,7 +97,8 @@ internal sealed class ErasureFiles(World world, RecordStore store, Catalog.Catal
             foreach (var segment in holding)
             {
                 cancel.ThrowIfCancellationRequested();
-                rewritten.Add(new(segment, Rewrite(Definition(dataset, segment.SchemaVersion), segment, left, rows)));
+                using var file = await store.Segments.FetchAsync([segment.Name], cancel).ConfigureAwait(false);
+                rewritten.Add(new(segment, await RewriteAsync(Definition(dataset, segment.SchemaVersion), segment, left, rows).ConfigureAwait(false)));
             }
             if (rows.Count != gone.Count)
                 throw new RecordsCorruptException(gone.First().Batch, $"Of {gone.Count} rows to be erased in {dataset.Id}, {gone.Count - rows.Count} are missing.");
@@ -86,16 +112,12 @@ internal sealed class ErasureFiles(World world, RecordStore store, Catalog.Catal
     }
 
     /// <summary>Takes back new files that nothing names. A reader may hold an earlier file of the same name and rows.</summary>
-    public void Discard(IEnumerable<RewrittenSegment> rewritten)
-    {
-        foreach (var fresh in rewritten.Select(r => r.Fresh).OfType<Segment>())
-            store.Uses.Retire(fresh.Path);
-    }
+    public void Discard(IEnumerable<RewrittenSegment> rewritten) => store.Uses.Discard(rewritten.Select(r => r.Fresh).OfType<Segment>());
 
-    private Segment? Rewrite(Dataset definition, Segment old, HashSet<ReplacedRow> gone, List<ErasedRow> rows)
+    private async Task<Segment?> RewriteAsync(Dataset definition, Segment old, HashSet<ReplacedRow> gone, List<ErasedRow> rows)
     {
         using var reader = new SegmentReader(definition, old);
-        using var writer = new SegmentWriter(definition, world);
+        using var writer = new SegmentWriter(definition, world, store.Segments);
         var encoders = new Dictionary<Guid, RowEncoder>();
         var kept = false;
         for (var g = 0; g < reader.RowGroups; g++)
@@ -116,7 +138,7 @@ internal sealed class ErasureFiles(World world, RecordStore store, Catalog.Catal
                 kept = true;
             }
         }
-        return kept ? writer.Finish(store.Uses) : null;
+        return kept ? await writer.FinishAsync(store.Uses).ConfigureAwait(false) : null;
     }
 
     private Dataset Definition(Dataset dataset, int version) =>

@@ -44,13 +44,13 @@ public sealed class Erasures(World world, RecordStore store, Catalog.Catalog cat
         {
             var dataset = request.Dataset;
             var asked = Asked(request);
-            var rows = request.Subject is { } subject ? _files.FindSubject(dataset, subject) : Split(request);
+            var rows = request.Subject is { } subject ? await _files.FindSubjectAsync(dataset, subject, cancel).ConfigureAwait(false) : Split(request);
             if (rows is null)
                 return Problem.NotFound("record.unknown", "There is no record with this id in this dataset, or you may not read it.");
             var open = rows.Where(r => store.ErasedLeaves(dataset.Number, r.Batch, r.Ordinal, 1).Count == 0).Distinct().ToList();
             if (open.Count == 0)
                 return await RepeatAsync(asked, dataset, rows, cancel).ConfigureAwait(false);
-            var (erased, segments) = _files.Prepare(dataset, open, cancel);
+            var (erased, segments) = await _files.PrepareAsync(dataset, open, cancel).ConfigureAwait(false);
             var now = clock.GetUtcNow();
             var id = Guid.CreateVersion7(now);
             try
@@ -229,8 +229,10 @@ public sealed class Erasures(World world, RecordStore store, Catalog.Catalog cat
         // Told anew, since a failure right behind the commit may have kept the readers from hearing of it.
         var sequence = await writer.RunAsync(scope => store.Resync(scope, dataset), cancel).ConfigureAwait(false);
         await tails.ForgetAsync(dataset, sequence, cancel).ConfigureAwait(false);
-        await Task.WhenAll(Discarded(id).Select(name => store.Uses.Retire(Path.Combine(world.SegmentDirectory, name + ".parquet")))).WaitAsync(cancel).ConfigureAwait(false);
-        world.Durably("erase", () => DurableFile.FlushDirectory(world.SegmentDirectory));
+        await Task.WhenAll(Discarded(id).Select(store.Uses.Retire)).WaitAsync(cancel).ConfigureAwait(false);
+        // A merge may have taken files from the list before, which hold the same rows and are still on their way out.
+        await store.RemoveUnlistedAsync(cancel).ConfigureAwait(false);
+        world.Durably("erase", () => DurableFile.FlushDirectory(store.Segments.Directory));
         await SqlStore.Of(world).ClearRemainsAsync(world, cancel).ConfigureAwait(false);
         SchemaUpgrade.DiscardCopy(world);
         await writer.RunAsync(scope =>

@@ -63,16 +63,16 @@ public sealed class Fold : IAsyncDisposable
             {
                 var written = _catalog.Find(dataset.Id, version.Key) ?? throw new InvalidDataException($"Version {version.Key} of {dataset.Id} is not known.");
                 List<TailRow> rows = [.. version];
-                using var writer = new SegmentWriter(written, _world);
+                using var writer = new SegmentWriter(written, _world, _store.Segments);
                 writer.Add(RowDecoder.Decode(written, rows));
-                segments.Add((writer.Finish(), rows));
+                segments.Add((await writer.FinishAsync().ConfigureAwait(false), rows));
             }
             await _writer.RunAsync(scope => Swap(scope, dataset.Number, segments), cancel).ConfigureAwait(false);
         }
         catch (Exception e) when (e is not WriterStoppedException)
         {
             // The swap was not kept, so nothing names these files; after a stopped writer only the next start knows.
-            SegmentWriter.Discard(segments.Select(s => s.Segment));
+            _store.Uses.Discard(segments.Select(s => s.Segment));
             throw;
         }
         return tail.Count;

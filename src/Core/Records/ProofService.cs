@@ -1,4 +1,5 @@
 using System.Text;
+using Gongzhi.Core.Storage.Segments;
 using Gongzhi.Ledger;
 
 namespace Gongzhi.Core.Records;
@@ -35,7 +36,15 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
         var erased = store.ErasedLeaves(definition.Number, batch.Id, first, count);
         if (erased.TryGetValue(ordinal, out var stays))
             return Erased(record, stays);
-        var run = ReadRunAsItIs(definition, batch, first, count, ref erased);
+        (byte[] Row, byte[]? Salt)[] run;
+        try
+        {
+            (run, erased) = await ReadRunAsItIsAsync(definition, batch, first, count, erased, cancel).ConfigureAwait(false);
+        }
+        catch (SegmentStoreException)
+        {
+            return SegmentStoreException.Problem;
+        }
         if (erased.TryGetValue(ordinal, out stays))
             return Erased(record, stays);
         var leaves = new byte[count * 32];
@@ -66,14 +75,15 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
     };
 
     /// <summary>The run, read again when rows moved to another file meanwhile (a fold, a compaction, an erasure).</summary>
-    private (byte[] Row, byte[]? Salt)[] ReadRunAsItIs(Catalog.Dataset definition, Batch batch, long first, int count, ref Dictionary<long, byte[]> erased)
+    private async Task<((byte[] Row, byte[]? Salt)[] Run, Dictionary<long, byte[]> Erased)> ReadRunAsItIsAsync(
+        Catalog.Dataset definition, Batch batch, long first, int count, Dictionary<long, byte[]> erased, CancellationToken cancel)
     {
         for (var attempt = 0; ; attempt++)
         {
             var sequence = store.Manifest(definition.Number).Sequence;
             try
             {
-                return ReadRun(definition, batch, first, count, erased);
+                return (await ReadRunAsync(definition, batch, first, count, erased, cancel).ConfigureAwait(false), erased);
             }
             catch (RecordsCorruptException) when (attempt < ReadAgainMax && (attempt == 0 || store.Manifest(definition.Number).Sequence != sequence))
             {
@@ -83,7 +93,7 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
         }
     }
 
-    private (byte[] Row, byte[]? Salt)[] ReadRun(Catalog.Dataset definition, Batch batch, long first, int count, Dictionary<long, byte[]> erased)
+    private async Task<(byte[] Row, byte[]? Salt)[]> ReadRunAsync(Catalog.Dataset definition, Batch batch, long first, int count, Dictionary<long, byte[]> erased, CancellationToken cancel)
     {
         var run = new (byte[] Row, byte[]? Salt)[count];
         var found = 0;
@@ -93,9 +103,10 @@ public sealed class ProofService(Catalog.Catalog catalog, RecordStore store, Seq
         {
             try
             {
+                using var file = await store.Segments.FetchAsync([segment.Name], cancel).ConfigureAwait(false);
                 found += ReadSegment(definition, segment, batch.Id, encoder, first, run);
             }
-            catch (Exception e) when (e is not IOException)
+            catch (Exception e) when (e is not (IOException or OperationCanceledException))
             {
                 // Whatever a reader of Parquet trips over, the file is not the one that was written under its name.
                 throw new RecordsCorruptException(batch.Id, $"The segment {Path.GetFileName(segment.Path)}, which holds rows of batch {batch.Id}, cannot be read: {e.Message}");

@@ -5,6 +5,7 @@ using Gongzhi.Core.Parties;
 using Gongzhi.Core.Policy;
 using Gongzhi.Core.Posture;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Storage.Segments;
 using Gongzhi.Ledger;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata;
@@ -55,7 +56,9 @@ public static class RecordCheck
                 return new RecordCheckReport(findings.List, findings.Found, log.Entries, 0, 0, 0);
             await log.CompareAsync(connection, snapshot, cancel).ConfigureAwait(false);
             var replaced = new CheckReplaced(world, findings);
-            var check = new CheckRows(world, connection, snapshot, replaced, findings, progress);
+            var store = SegmentStores.Look(world);
+            await using var _ = store.ConfigureAwait(false);
+            var check = new CheckRows(world, store, connection, snapshot, replaced, findings, progress);
             await check.RunAsync(cancel).ConfigureAwait(false);
             replaced.Finish(connection, snapshot, log, cancel);
             CheckReplaced.Places(connection, snapshot, findings);

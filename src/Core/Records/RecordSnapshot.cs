@@ -1,4 +1,5 @@
 using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Storage.Segments;
 
 namespace Gongzhi.Core.Records;
 
@@ -7,8 +8,14 @@ public sealed record Segment
 {
     public required long Number { get; init; }
 
-    /// <summary>Absolute path; the file name is the lower-case hex SHA-256 of the content.</summary>
+    /// <summary>Absolute path at which this machine reads it; the file name is the lower-case hex SHA-256 of the content.</summary>
     public required string Path { get; init; }
+
+    /// <summary>The hash that it is named by.</summary>
+    public string Name => System.IO.Path.GetFileNameWithoutExtension(Path);
+
+    /// <summary>Of a file that was just written for a store of several machines: until when it may be listed.</summary>
+    public SegmentPromise? Promise { get; init; }
     public required int SchemaVersion { get; init; }
     public required long Rows { get; init; }
     public required long Bytes { get; init; }

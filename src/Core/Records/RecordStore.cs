@@ -4,6 +4,7 @@ using System.Data.Common;
 using Gongzhi.Core.Audit;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Storage.Segments;
 
 namespace Gongzhi.Core.Records;
 
@@ -17,7 +18,7 @@ public sealed class DuplicateRequestException() : Exception("The idempotency key
 /// Keeps records: lists segments and tail rows in SQL in one transaction with the batch and its pending ledger entry, and
 /// holds the current list of each dataset in memory for readers.
 /// </summary>
-public sealed class RecordStore(World world, NodeWriter writer)
+public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore segments, ISegmentPeers peers)
 {
     private readonly ConcurrentDictionary<long, DatasetManifest> _manifests = new();
 
@@ -27,8 +28,12 @@ public sealed class RecordStore(World world, NodeWriter writer)
     /// <summary>Raised when a dataset got another segment, with the dataset's number; on the writer's thread.</summary>
     public event Action<long>? SegmentsListed;
 
+    /// <summary>Where the segments are.</summary>
+    public ISegmentStore Segments { get; } = segments;
+
     /// <summary>Who is reading which segment file.</summary>
-    public SegmentUses Uses { get; } = new();
+    public SegmentUses Uses { get; } = new(segments, peers);
+
     /// <summary>
     /// Raised on the writer's thread after each commit that changed a dataset's records, before the manifest tells of it: who has read a manifest
     /// has been given everything up to its <see cref="DatasetManifest.Sequence"/>.
@@ -39,9 +44,8 @@ public sealed class RecordStore(World world, NodeWriter writer)
     internal SemaphoreSlim Reshaping { get; } = new(1);
 
     /// <summary>Reads the lists from SQL and sweeps files that no list names (left by a crash before its commit).</summary>
-    public void Open()
+    public async Task OpenAsync(CancellationToken cancel)
     {
-        Directory.CreateDirectory(world.SegmentDirectory);
         using var connection = NodeDatabase.OpenReader(world);
         var listed = new HashSet<string>(StringComparer.Ordinal);
         using (var command = connection.CreateCommand())
@@ -54,7 +58,7 @@ public sealed class RecordStore(World world, NodeWriter writer)
             while (reader.Read())
             {
                 var segment = ReadSegment(reader);
-                listed.Add(Path.GetFileName(segment.Path));
+                listed.Add(segment.Name);
                 var dataset = reader.GetInt64(1);
                 _manifests[dataset] = Manifest(dataset) with { Segments = Manifest(dataset).Segments.Add(segment) };
             }
@@ -80,15 +84,11 @@ public sealed class RecordStore(World world, NodeWriter writer)
             while (reader.Read())
                 _manifests[reader.GetInt64(0)] = Manifest(reader.GetInt64(0)) with { Sequence = reader.GetInt64(1) };
         }
-        DurableFile.Sweep(world.SegmentDirectory, listed.Contains);
+        await Segments.OpenAsync(listed, cancel).ConfigureAwait(false);
+        await SweepAsync(cancel).ConfigureAwait(false);
         DurableFile.Sweep(world.RejectDirectory, name => Guid.TryParse(Path.GetFileNameWithoutExtension(name), out var batch) && name.EndsWith(".csv", StringComparison.Ordinal) && FindBatch(batch) is not null);
         DurableFile.Sweep(world.SpoolDirectory, _ => false);
         DurableFile.Sweep(world.SpillDirectory, _ => false);
-        foreach (var name in listed)
-        {
-            if (!File.Exists(Path.Combine(world.SegmentDirectory, name)))
-                throw new InvalidDataException($"The segment file {name} is listed but missing. Restore it from a backup; nothing was changed.");
-        }
         // Only now, when nothing is swept any more, may anyone begin to write files.
         foreach (var (dataset, manifest) in _manifests)
         {
@@ -96,6 +96,43 @@ public sealed class RecordStore(World world, NodeWriter writer)
             if (manifest.TailRows > 0)
                 TailGrown?.Invoke(dataset);
         }
+    }
+
+    /// <summary>
+    /// Removes segments that no list names and that no machine is about to list; answers how many. What cannot be removed now is tried again with the next sweep.
+    /// </summary>
+    public async Task<int> SweepAsync(CancellationToken cancel)
+    {
+        var swept = 0;
+        foreach (var name in await Segments.OrphansAsync(ListedNames, atOnce: false, cancel).ConfigureAwait(false))
+        {
+            var going = Uses.Retire(name);
+            await going.WaitAsync(cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            cancel.ThrowIfCancellationRequested();
+            swept += going.IsCompletedSuccessfully ? 1 : 0;
+        }
+        return swept;
+    }
+
+    /// <summary>Before an erasure is finished: no file is left that was taken from the list earlier and could not be removed yet, or is just being removed.</summary>
+    /// <exception cref="Exception">One could not be removed.</exception>
+    internal async Task RemoveUnlistedAsync(CancellationToken cancel)
+    {
+        await Uses.RemovedAsync().WaitAsync(cancel).ConfigureAwait(false);
+        foreach (var name in await Segments.OrphansAsync(ListedNames, atOnce: true, cancel).ConfigureAwait(false))
+            await Uses.Retire(name).WaitAsync(cancel).ConfigureAwait(false);
+    }
+
+    private HashSet<string> ListedNames()
+    {
+        using var connection = NodeDatabase.OpenReader(world);
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT name FROM segment";
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        using var reader = command.ExecuteReader();
+        while (reader.Read())
+            names.Add(reader.GetString(0));
+        return names;
     }
 
     /// <summary>Numbers of the datasets that hold records, or held some.</summary>
@@ -310,12 +347,17 @@ public sealed class RecordStore(World world, NodeWriter writer)
 
     internal static long InsertSegment(WriteScope scope, long dataset, Segment segment)
     {
+        if (segment.Promise is { } promise)
+        {
+            promise.Check();
+            scope.AfterCommit(promise.Kept);
+        }
         using var command = scope.Command("""
             INSERT INTO segment(dataset, name, schema_version, rows, bytes, time_min, time_max, place_min, place_max, has_replaced)
             VALUES (@dataset, @name, @version, @rows, @bytes, @timeMin, @timeMax, @placeMin, @placeMax, @replaced) RETURNING number
             """);
         command.Set("@dataset", dataset);
-        command.Set("@name", Path.GetFileNameWithoutExtension(segment.Path));
+        command.Set("@name", segment.Name);
         command.Set("@version", segment.SchemaVersion);
         command.Set("@rows", segment.Rows);
         command.Set("@bytes", segment.Bytes);
@@ -392,7 +434,7 @@ public sealed class RecordStore(World world, NodeWriter writer)
     private Segment ReadSegment(DbDataReader reader) => new()
     {
         Number = reader.GetInt64(0),
-        Path = Path.Combine(world.SegmentDirectory, reader.GetString(2) + ".parquet"),
+        Path = Segments.PathOf(reader.GetString(2)),
         SchemaVersion = reader.GetInt32(3),
         Rows = reader.GetInt64(4),
         Bytes = reader.GetInt64(5),

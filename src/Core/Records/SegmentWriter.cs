@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 using Gongzhi.Core.Catalog;
-using Gongzhi.Core.Storage;
+using Gongzhi.Core.Storage.Segments;
 using ParquetSharp;
 using ParquetSharp.Schema;
 
@@ -8,7 +8,7 @@ namespace Gongzhi.Core.Records;
 
 /// <summary>
 /// Writes one immutable segment: a Parquet file (zstd) named by the SHA-256 of its content. Rows come in ordinal order; the
-/// file is durable under its final name before <see cref="Finish"/> returns, and means nothing until SQL lists it.
+/// file is durable under its final name before <see cref="FinishAsync"/> returns, and means nothing until SQL lists it.
 /// </summary>
 public sealed class SegmentWriter : IDisposable
 {
@@ -17,6 +17,7 @@ public sealed class SegmentWriter : IDisposable
 
     private readonly Dataset _dataset;
     private readonly World _world;
+    private readonly ISegmentStore _store;
     private readonly string _temporary;
     private readonly ParquetFileWriter _file;
     private readonly List<RowColumns> _group = [];
@@ -27,12 +28,12 @@ public sealed class SegmentWriter : IDisposable
     private byte[]? _placeMin, _placeMax;
     private bool _finished;
 
-    public SegmentWriter(Dataset dataset, World world)
+    public SegmentWriter(Dataset dataset, World world, ISegmentStore store)
     {
         _dataset = dataset;
         _world = world;
-        Directory.CreateDirectory(world.SegmentDirectory);
-        _temporary = Path.Combine(world.SegmentDirectory, $"{Path.GetRandomFileName()}.tmp");
+        _store = store;
+        _temporary = store.CreateTemporary();
         using var properties = Properties(dataset);
         using var schema = Schema(dataset);
         try
@@ -63,7 +64,7 @@ public sealed class SegmentWriter : IDisposable
 
     /// <summary>Closes the file, makes it durable and names it.</summary>
     /// <param name="uses">Where the rows may be just those of a file that was taken from the list before: it is told first.</param>
-    public Segment Finish(SegmentUses? uses = null)
+    public async ValueTask<Segment> FinishAsync(SegmentUses? uses = null)
     {
         Flush();
         _world.Durably("close segment", _file.Close);
@@ -76,23 +77,14 @@ public sealed class SegmentWriter : IDisposable
             bytes = stream.Length;
             _world.Durably("flush segment", () => stream.Flush(flushToDisk: true));
         }
-        var path = Path.Combine(_world.SegmentDirectory, name + ".parquet");
-        uses?.Claim(path);
-        try
-        {
-            DurableFile.Publish(_world, _temporary, path);
-        }
-        catch
-        {
-            // Not listed by anyone yet: a name without its flushed directory is no promise.
-            File.Delete(path);
-            throw;
-        }
+        if (uses is not null)
+            await uses.ClaimAsync(name).ConfigureAwait(false);
+        var promise = await _store.PublishAsync(_temporary, name, CancellationToken.None).ConfigureAwait(false);
         _finished = true;
         return new Segment
         {
             Number = 0,
-            Path = path,
+            Path = _store.PathOf(name),
             SchemaVersion = _dataset.Version,
             Rows = _rows,
             Bytes = bytes,
@@ -100,6 +92,7 @@ public sealed class SegmentWriter : IDisposable
             TimeMax = _timeMax,
             PlaceMin = _placeMin is null ? null : System.Text.Encoding.UTF8.GetString(_placeMin),
             PlaceMax = _placeMax is null ? null : System.Text.Encoding.UTF8.GetString(_placeMax),
+            Promise = promise,
         };
     }
 
@@ -119,13 +112,6 @@ public sealed class SegmentWriter : IDisposable
             // It writes its footer even now; on a full disk that fails, which no longer matters.
         }
         File.Delete(_temporary);
-    }
-
-    /// <summary>Removes finished files that no list names, after what should have listed them was surely not kept.</summary>
-    public static void Discard(IEnumerable<Segment> segments)
-    {
-        foreach (var segment in segments)
-            File.Delete(segment.Path);
     }
 
     private void Flush()

@@ -13,6 +13,30 @@ public static partial class DurableFile
         world.Durably("flush directory", () => FlushDirectory(Path.GetDirectoryName(final)!));
     }
 
+    /// <summary>Writes a small file whole, unless one of that name is there; of several at once the first one's stays.</summary>
+    public static void WriteOnce(string path, ReadOnlySpan<byte> content)
+    {
+        if (File.Exists(path))
+            return;
+        var directory = Path.GetDirectoryName(path)!;
+        Directory.CreateDirectory(directory);
+        var temporary = $"{path}.{Path.GetRandomFileName()}.new";
+        using (var file = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write))
+        {
+            file.Write(content);
+            file.Flush(flushToDisk: true);
+        }
+        try
+        {
+            File.Move(temporary, path);
+        }
+        catch (IOException) when (File.Exists(path))
+        {
+            File.Delete(temporary);
+        }
+        FlushDirectory(directory);
+    }
+
     /// <summary>Removes the files of a directory, but not of those below it, that <paramref name="kept"/> does not answer for: what a crash left.</summary>
     public static void Sweep(string directory, Func<string, bool> kept)
     {

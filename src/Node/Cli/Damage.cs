@@ -1,6 +1,7 @@
 using System.Data.Common;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Storage.Segments;
 using Gongzhi.Ledger;
 
 namespace Gongzhi.Node.Cli;
@@ -8,7 +9,7 @@ namespace Gongzhi.Node.Cli;
 /// <summary>What is kept turns out, on opening it, not to be what was committed: not for a stack trace, since the operator can act on it.</summary>
 internal static class Damage
 {
-    public static bool Is(Exception e) => e is LedgerCorruptException or InvalidDataException or RecordsCorruptException || StoreFaults.IsDamaged(e);
+    public static bool Is(Exception e) => e is LedgerCorruptException or InvalidDataException or RecordsCorruptException or SegmentCorruptException || StoreFaults.IsDamaged(e);
 
     /// <summary>One line that names the file.</summary>
     public static string Sentence(Exception e)

@@ -14,6 +14,7 @@ using Gongzhi.Core.Query;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Records.Keys;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Storage.Segments;
 using Gongzhi.Core.Territory;
 using Gongzhi.Node.Pages;
 using Gongzhi.Node.Tokens;
@@ -46,7 +47,11 @@ public static partial class NodeHost
             world, provider.GetRequiredService<NodeWriter>(), provider.GetRequiredService<PolicyEpoch>(), provider.GetRequiredService<TimeProvider>(), TimeZoneInfo.FindSystemTimeZoneById(options.TimeZone)));
         services.AddSingleton<Catalog>();
         services.AddSingleton<Elements>();
+        services.AddSingleton<ISegmentPeers>(NoSegmentPeers.Instance);
+        services.AddSingleton(provider => SegmentStores.Make(
+            world, provider.GetRequiredService<ISegmentPeers>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(SegmentStores).FullName!)));
         services.AddSingleton<RecordStore>();
+        services.AddSingleton<SegmentSweep>();
         services.AddSingleton<RecordVersions>();
         services.AddSingleton<SubjectKey>();
         services.AddSingleton<Erasures>();
@@ -82,12 +87,12 @@ public static partial class NodeHost
         services.AddSingleton(provider => new DuckEngine(
             new DuckEngineOptions
             {
-                SegmentsDirectory = world.SegmentDirectory, TempDirectory = world.SpillDirectory,
+                SegmentsDirectory = provider.GetRequiredService<ISegmentStore>().Directory, TempDirectory = world.SpillDirectory,
                 ConcurrentQueries = options.QueriesRunningMax, QueryTimeout = TimeSpan.FromSeconds(options.QuerySecondsMax),
                 OpenAnswers = options.AnswersOpenMax, AnswersPerCaller = options.CallerAnswersMax,
                 FreeBytesMin = world.FreeBytesMin,
             },
-            provider.GetRequiredService<TimeProvider>()));
+            provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ISegmentStore>()));
         services.AddSingleton<TailTables>();
         // A cursor outlives neither the process nor the snapshot it was made from, so its key need not either.
         services.AddSingleton(new CursorKey(System.Security.Cryptography.RandomNumberGenerator.GetBytes(32)));
@@ -130,7 +135,7 @@ public static partial class NodeHost
     /// </summary>
     private sealed class RecordsStartup(
         World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Fold fold, Compaction compaction, KeyIndex keys, KeyMerge merge,
-        Erasures erasures, Sequencer sequencer)
+        Erasures erasures, Sequencer sequencer, SegmentSweep sweep)
     {
         public async Task OpenAsync(CancellationToken cancel)
         {
@@ -138,12 +143,13 @@ public static partial class NodeHost
                 epoch.Load(connection);
             territory.Open();
             catalog.Open();
-            records.Open();
+            await records.OpenAsync(cancel).ConfigureAwait(false);
             _ = fold;
             // Before the keys, which are made from the rows that stay.
             await erasures.OpenAsync(cancel).ConfigureAwait(false);
             _ = compaction;
             _ = merge;
+            _ = sweep;
             await keys.OpenAsync(catalog, cancel).ConfigureAwait(false);
             await sequencer.OpenAsync(cancel).ConfigureAwait(false);
         }

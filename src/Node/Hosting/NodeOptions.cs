@@ -65,6 +65,25 @@ public sealed record NodeOptions
     [Range(0, 1L << 50)]
     public long FreeBytesMin { get; init; } = 256L << 20;
 
+    /// <summary>
+    /// Where segments are kept: absent, the data directory; an absolute path or <c>file:///DIR</c>, a directory that several machines mount;
+    /// <c>s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&amp;region=R&amp;path-style=true</c>, object storage. Holds no credentials.
+    /// </summary>
+    [StringLength(1_000)]
+    public string? Segments { get; init; }
+
+    /// <summary>Id of the access key to the object storage.</summary>
+    [StringLength(200)]
+    public string? SegmentsKey { get; init; }
+
+    /// <summary>Secret of the access key to the object storage; best given by the environment.</summary>
+    [StringLength(400)]
+    public string? SegmentsSecret { get; init; }
+
+    /// <summary>Megabytes of segments of an object storage that are kept on this machine's disk; what queries need at one time is kept beyond it.</summary>
+    [Range(0, 100_000_000)]
+    public int SegmentCacheMegabytes { get; init; } = 10_240;
+
     /// <summary>Longest time an ordinary request may take, in seconds.</summary>
     [Range(1, 3_600)]
     public int RequestSecondsMax { get; init; } = 60;
@@ -160,4 +179,18 @@ public sealed record NodeOptions
 
     /// <summary>Writes the log as one JSON object a line.</summary>
     public bool JsonLogs { get; init; }
+
+    /// <summary>The place of the segments with its credentials.</summary>
+    /// <exception cref="StartRefusedException">It is not well written.</exception>
+    internal Core.Storage.Segments.SegmentPlace SegmentPlace()
+    {
+        try
+        {
+            return Core.Storage.Segments.SegmentPlace.Parse(Segments, SegmentsKey, SegmentsSecret, (long)SegmentCacheMegabytes << 20);
+        }
+        catch (FormatException e)
+        {
+            throw new StartRefusedException(e.Message);
+        }
+    }
 }

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using Gongzhi.Core;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Storage.Segments;
 
 namespace Gongzhi.Node.Hosting;
 
@@ -34,7 +35,7 @@ public sealed class WorldDirectory : IDisposable
         try
         {
             var world = Identify(options, root);
-            foreach (var directory in new[] { world.SegmentDirectory, world.LedgerDirectory, world.SpoolDirectory, world.RejectDirectory, world.KeyDirectory })
+            foreach (var directory in new[] { world.Segments.Kind == SegmentPlaceKind.S3 ? world.SegmentCacheDirectory : world.SegmentDirectory, world.LedgerDirectory, world.SpoolDirectory, world.RejectDirectory, world.KeyDirectory })
                 MakePrivate(directory);
             return new WorldDirectory(world, held, world.Database is null ? null : Hold(world));
         }
@@ -73,7 +74,7 @@ public sealed class WorldDirectory : IDisposable
 
     /// <summary>The world of a directory that a node was started on before, to look at and not to work on: no lock is taken, nothing is made. Null when there is none.</summary>
     /// <param name="database">Where the state is, when it is not in the directory.</param>
-    public static World? Look(string data, string? database)
+    public static World? Look(string data, string? database = null, SegmentPlace? segments = null)
     {
         var path = Path.Combine(Path.GetFullPath(data), "world.json");
         if (!File.Exists(path))
@@ -90,7 +91,7 @@ public sealed class WorldDirectory : IDisposable
         return found is { Name: not null, LedgerOrigin: not null } && Enum.TryParse<WorldKind>(found.Kind, out var kind)
             ? new World
             {
-                Name = found.Name, Kind = kind, DataDirectory = Path.GetFullPath(data), LedgerOrigin = found.LedgerOrigin,
+                Name = found.Name, Kind = kind, DataDirectory = Path.GetFullPath(data), LedgerOrigin = found.LedgerOrigin, Segments = segments ?? SegmentPlace.Own,
                 Database = !found.Postgres ? null : new PostgresAddress(database ?? throw new IOException("The state of this directory is in a PostgreSQL database; give GONGZHI__DATABASE.")),
             }
             : throw new IOException($"{path} cannot be read.");
@@ -142,7 +143,7 @@ public sealed class WorldDirectory : IDisposable
     }
 
     private static World Make(NodeOptions options, string root, string origin) =>
-        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin, FreeBytesMin = options.FreeBytesMin, Database = Address(options) };
+        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin, FreeBytesMin = options.FreeBytesMin, Segments = options.SegmentPlace(), Database = Address(options) };
 
     private static PostgresAddress? Address(NodeOptions options)
     {

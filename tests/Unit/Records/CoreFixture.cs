@@ -9,6 +9,7 @@ using Gongzhi.Core.Policy;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Records.Keys;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Storage.Segments;
 using Gongzhi.Core.Territory;
 using Gongzhi.Ledger;
 using Gongzhi.Tests.Shared;
@@ -23,25 +24,26 @@ internal sealed class CoreFixture : IAsyncDisposable
     private readonly bool _ownsDirectory;
     private bool _compactionStopped;
 
-    private CoreFixture(string directory, bool ownsDirectory, Action<string, Action>? interposed, TimeProvider clock, Func<World, ITileStore?> tiles)
+    private CoreFixture(string directory, bool ownsDirectory, Action<string, Action>? interposed, TimeProvider clock, Func<World, ITileStore?> tiles, SegmentPlace segments, ISegmentPeers peers)
     {
         _ownsDirectory = ownsDirectory;
-        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed, Database = TestStore.Of(directory) };
+        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed, Segments = segments, Database = TestStore.Of(directory) };
         var epoch = new PolicyEpoch();
         using (var db = Open())
             NodeDatabase.Prepare(World, db, [new RecordSchema(), new KeySchema(), new ErasureSchema(), new LogStateSchema(), new PlaceSchema(), epoch]);
         Writer = new NodeWriter(World, Open, NullLogger<NodeWriter>.Instance);
         Catalog = new Core.Catalog.Catalog(World, Writer, epoch, TimeProvider.System);
         Catalog.Open();
-        Store = new RecordStore(World, Writer);
-        Store.Open();
+        Segments = SegmentStores.Make(World, peers, TimeProvider.System, NullLogger.Instance);
+        Store = new RecordStore(World, Writer, Segments, peers);
+        Store.OpenAsync(CancellationToken.None).GetAwaiter().GetResult();
         Sequencer = new Sequencer(World, Writer, clock, NullLogger<Sequencer>.Instance) { Tiles = tiles(World) };
         Territory = new TerritoryStore(World, Writer, epoch, TimeProvider.System, TimeZoneInfo.FindSystemTimeZoneById("Asia/Shanghai"));
         Territory.Open();
         Keys = new KeyIndex(World, Writer, Store);
         KeyMerge = new KeyMerge(World, Keys, Writer, NullLogger<KeyMerge>.Instance);
         Intake = new IntakeService(Store, World, new IntakeRules { Places = KnownPlace, ElementTypes = ElementChecks.Find }, Keys, TimeProvider.System);
-        Engine = new Core.Query.DuckEngine(new() { SegmentsDirectory = World.SegmentDirectory, TempDirectory = Path.Combine(World.SpoolDirectory, "duckdb"), MemoryMegabytes = 512, Threads = 2 }, TimeProvider.System);
+        Engine = new Core.Query.DuckEngine(new() { SegmentsDirectory = Segments.Directory, TempDirectory = Path.Combine(World.SpoolDirectory, "duckdb"), MemoryMegabytes = 512, Threads = 2 }, TimeProvider.System, Segments);
         Tails = new TailTables(Engine, Store, Catalog);
         Versions = new RecordVersions(World, Store);
         Erasures = new Erasures(World, Store, Catalog, Writer, Tails, Engine, new SubjectKey(World), TimeProvider.System);
@@ -53,6 +55,7 @@ internal sealed class CoreFixture : IAsyncDisposable
     public World World { get; }
     public NodeWriter Writer { get; }
     public Core.Catalog.Catalog Catalog { get; }
+    public ISegmentStore Segments { get; }
     public RecordStore Store { get; }
     public Sequencer Sequencer { get; }
     public IntakeService Intake { get; }
@@ -92,11 +95,15 @@ internal sealed class CoreFixture : IAsyncDisposable
     /// <param name="interposed">Fails durable steps.</param>
     /// <param name="clock">What the sequencer waits by.</param>
     /// <param name="tiles">Where the log's files go.</param>
+    /// <param name="segments">Where the segments are kept; the directory's own if left out.</param>
+    /// <param name="peers">Other machines that use the same place.</param>
     public static async Task<CoreFixture> OpenAsync(
-        string? directory = null, Action<string, Action>? interposed = null, TimeProvider? clock = null, Func<World, ITileStore?>? tiles = null)
+        string? directory = null, Action<string, Action>? interposed = null, TimeProvider? clock = null, Func<World, ITileStore?>? tiles = null,
+        SegmentPlace? segments = null, ISegmentPeers? peers = null)
     {
         var fixture = new CoreFixture(
-            directory ?? Directory.CreateTempSubdirectory("gongzhi-test-").FullName, directory is null, interposed, clock ?? TimeProvider.System, tiles ?? (_ => null));
+            directory ?? Directory.CreateTempSubdirectory("gongzhi-test-").FullName, directory is null, interposed, clock ?? TimeProvider.System, tiles ?? (_ => null),
+            segments ?? SegmentPlace.Own, peers ?? NoSegmentPeers.Instance);
         try
         {
             await fixture.Erasures.OpenAsync(TestContext.Current.CancellationToken);
@@ -142,6 +149,7 @@ internal sealed class CoreFixture : IAsyncDisposable
         Engine.Dispose();
         await Sequencer.DisposeAsync();
         await Writer.DisposeAsync();
+        await Segments.DisposeAsync();
         TestStore.Release();
         if (_ownsDirectory)
         {

@@ -2,6 +2,7 @@ using System.Globalization;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Intake;
 using Gongzhi.Core.Records;
+using Gongzhi.Core.Storage.Segments;
 
 namespace Gongzhi.Tests.Unit.Records;
 
@@ -78,21 +79,21 @@ public sealed class FoldTests
     public async Task A_file_that_went_sends_readers_of_the_old_list_back_until_it_is_listed_again()
     {
         await using var core = await CoreFixture.OpenAsync();
-        var uses = new SegmentUses();
+        var uses = new SegmentUses(core.Segments, NoSegmentPeers.Instance);
         var segments = Enumerable.Range(0, 2).Select(i => new Segment
         {
             Number = i, Path = Path.Combine(core.World.SegmentDirectory, $"{i}.parquet"), SchemaVersion = 1, Rows = 1, Bytes = 1, TimeMin = 0, TimeMax = 0,
         }).ToList();
         segments.ForEach(s => File.WriteAllText(s.Path, ""));
-        await uses.Retire(segments[0].Path);
+        await uses.Retire(segments[0].Name);
         Assert.Null(uses.TryHold(segments));
         uses.Listed(segments);
         using (uses.TryHold(segments))
         {
-            var gone = uses.Retire(segments[1].Path);
+            var gone = uses.Retire(segments[1].Name);
             Assert.False(gone.IsCompleted);
             Assert.Null(uses.TryHold(segments));
-            uses.Claim(segments[1].Path);
+            await uses.ClaimAsync(segments[1].Name);
             await gone;
             Assert.NotNull(uses.TryHold(segments));
         }

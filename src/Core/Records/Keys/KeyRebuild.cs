@@ -20,6 +20,7 @@ internal static class KeyRebuild
         {
             foreach (var segment in store.Manifest(dataset.Number).Segments)
             {
+                using var file = await store.Segments.FetchAsync([segment.Name], cancel).ConfigureAwait(false);
                 using var reader = new SegmentReader(Version(catalog, dataset, segment.SchemaVersion), segment);
                 for (var g = 0; g < reader.RowGroups; g++)
                 {

@@ -20,23 +20,34 @@ internal static class CheckVerbs
         {
             Description = Say.In("The log's key as you keep it: a file, or the line itself; without it the one in the data directory is believed.", "您另行保存的存证日志公钥：文件或公钥文本；不给出时采信数据目录中的密钥。"),
         };
+        var segments = new Option<string?>("--segments")
+        {
+            Description = Say.In("Where the node keeps its records' files, if not in the data directory: as its setting Segments, which is taken from the environment when this is left out.",
+                "节点的记录数据文件不在数据目录中时的存放处：同节点的 Segments 设置；不给出时取自环境变量。"),
+        };
         var check = new Verb("check", "Follow everything that is kept to the signed checkpoint and name what is not what was committed. Exit codes: 0 all is, 1 something is named, 3 it could not be read.",
             "将保存的全部内容逐一核对至已签名的检查点，并指出与所承诺不符之处。退出码：0 全部相符，1 有不符之处，3 无法读取。",
-            "admin check --data /srv/gongzhi --key vkey") { data, key };
-        check.SetAction((parsed, cancel) => NodeClient.RunAsync(() => RunAsync(parsed.GetValue(data)!, parsed.GetValue(key), parsed.GetValue(call.Json), cancel)));
+            "admin check --data /srv/gongzhi --key vkey") { data, key, segments };
+        check.SetAction((parsed, cancel) => NodeClient.RunAsync(() => RunAsync(parsed.GetValue(data)!, parsed.GetValue(key), parsed.GetValue(segments), parsed.GetValue(call.Json), cancel)));
         return check;
     }
 
-    private static async Task<int> RunAsync(string data, string? key, bool json, CancellationToken cancel)
+    private static async Task<int> RunAsync(string data, string? key, string? segments, bool json, CancellationToken cancel)
     {
         RecordCheckReport? report = null;
         try
         {
-            var world = WorldDirectory.Look(data, NodeConfiguration.Read(null, []).Options.Database)
+            // The credentials come from the environment, as the node's own do.
+            var settings = NodeConfiguration.Read(null, segments is null ? [] : [KeyValuePair.Create<string, string?>(nameof(NodeOptions.Segments), segments)]).Options;
+            var world = WorldDirectory.Look(data, settings.Database, settings.SegmentPlace())
                 ?? throw new CliException(ExitCode.Usage, Say.In($"{data} is not the data directory of a node.", $"{data} 不是节点的数据目录。"));
             var options = new RecordCheckOptions { Key = key is null ? null : Key(key) };
             await TerminalProgress.StagesAsync(json, async report1 =>
                 report = await RecordCheck.RunAsync(world, options, new Steps(report1), cancel).ConfigureAwait(false)).ConfigureAwait(false);
+        }
+        catch (StartRefusedException e)
+        {
+            throw new CliException(ExitCode.Usage, e.Message);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or DbException)
         {
