@@ -227,12 +227,7 @@ public sealed class ContractTests
 
         // A row changed behind the node's back: the batch is named to a Chinese reader too.
         var receipt = await journey.ContributeAsync("d", "amount\n1\n2\n", 2);
-        using (var connection = Core.Storage.NodeDatabase.OpenReader(journey.World))
-        {
-            using var command = connection.CreateCommand();
-            command.CommandText = "UPDATE tail SET row = CAST(substr(row, 1, length(row) - 1) || X'17' AS BLOB)";
-            Assert.Equal(2, command.ExecuteNonQuery());
-        }
+        Assert.Equal(2, Shared.TestStore.Tamper(journey.World, "UPDATE tail SET row = CAST(substr(row, 1, length(row) - 1) || X'17' AS BLOB)"));
         await Told("records.corrupt", HttpStatusCode.InternalServerError, receipt.GetProperty("batch").GetString()!, "已保存的数据",
             () => new(HttpMethod.Get, $"/api/v1/datasets/d/records/{receipt.GetProperty("firstRecord").GetString()}/proof"));
 

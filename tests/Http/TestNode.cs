@@ -37,16 +37,13 @@ internal sealed class TestNode : IAsyncDisposable
     public NodeOptions Options { get; }
     public Uri Address { get; }
 
-    public static NodeOptions NewOptions()
-    {
-        var data = Directory.CreateTempSubdirectory("gongzhi-test-").FullName;
-        return NewOptions(data, TestStore.Of(data));
-    }
+    public static NodeOptions NewOptions() => NewOptions(Directory.CreateTempSubdirectory("gongzhi-test-").FullName);
 
-    private static NodeOptions NewOptions(string data, PostgresAddress? database) => new()
+    /// <summary>Of a directory that a node may have run on before.</summary>
+    public static NodeOptions NewOptions(string data) => new()
     {
         Data = data,
-        Database = database?.ConnectionString,
+        Database = TestStore.Of(data)?.ConnectionString,
         World = "test",
         Kind = WorldKind.Test,
         Urls = "http://127.0.0.1:0",

@@ -88,7 +88,7 @@ public sealed class TokenTests
         var data = node.Options.Data;
         await node.DisposeAsync();
         // The origin stays with the directory; the issuer is the address, so the port must stay for the token to.
-        await using (var again = await TestNode.StartAsync(o => o with { Data = data, Urls = node.Address.ToString() }, ownsDirectory: false))
+        await using (var again = await TestNode.StartAsync(_ => TestNode.NewOptions(data) with { Urls = node.Address.ToString() }, ownsDirectory: false))
         {
             using var client = again.NewClient();
             using var response = await client.SendAsync(new HttpRequestMessage(HttpMethod.Get, "/api/test/whoami").WithToken(token));
@@ -97,8 +97,9 @@ public sealed class TokenTests
             Assert.Contains("another node is running", second.Message, StringComparison.Ordinal);
         }
         foreach (var client in new[] { "boot:another-long-secret", "other:another-long-secret" })
-            await Assert.ThrowsAsync<StartRefusedException>(() => NodeHost.BuildAsync(TestNode.NewOptions() with { Data = data, BootstrapClient = client }));
-        await Assert.ThrowsAsync<StartRefusedException>(() => NodeHost.BuildAsync(TestNode.NewOptions() with { Data = data, World = "renamed" }));
+            await Assert.ThrowsAsync<StartRefusedException>(() => NodeHost.BuildAsync(TestNode.NewOptions(data) with { BootstrapClient = client }));
+        await Assert.ThrowsAsync<StartRefusedException>(() => NodeHost.BuildAsync(TestNode.NewOptions(data) with { World = "renamed" }));
+        Shared.TestStore.Drop(data);
         Directory.Delete(data, recursive: true);
     }
 

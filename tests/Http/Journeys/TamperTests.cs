@@ -55,7 +55,7 @@ public sealed class TamperTests
         var receipt = await journey.ContributeAsync("d", Samples.Csv(20), 20);
         var other = await journey.ContributeAsync("d", Samples.Csv(20), 20);
         var batch = receipt.GetProperty("batch").GetGuid();
-        Execute(journey, "UPDATE tail SET row = CAST(substr(row, 1, length(row) - 1) || x'00' AS BLOB) WHERE batch = $id AND ordinal = 7", RecordId.Bytes(batch), 1);
+        Assert.Equal(1, Shared.TestStore.Tamper(journey.World, "UPDATE tail SET row = CAST(substr(row, 1, length(row) - 1) || x'00' AS BLOB) WHERE batch = @id AND ordinal = 7", ("id", RecordId.Bytes(batch))));
         using var response = await journey.ProofAsync(receipt, 7);
         Assert.Equal(HttpStatusCode.InternalServerError, response.StatusCode);
         var problem = System.Text.Json.JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement;
@@ -118,6 +118,8 @@ public sealed class TamperTests
     [Fact]
     public async Task A_changed_audited_row_is_named_by_the_audit()
     {
+        // That PostgreSQL's own triggers stand in the way, and that what passes them is named, the core's tests show.
+        Shared.TestStore.OnlySqlite();
         await using var journey = await Journey.StartAsync();
         using var other = await journey.OtherPartyAsync("tax", Roles.Reader);
         Assert.Empty(Audit(journey));
