@@ -228,23 +228,31 @@ internal sealed class PostgresStore : SqlStore
     /// </summary>
     internal override Task ClearRemainsAsync(World world, CancellationToken cancel) => Task.Run(() =>
     {
-        using var connection = OpenWriter(world);
+        using var connection = Open(world, "erase", WriterSettings, pooling: false, detail: true);
+        // The server counts the dead rows it had to copy along, for whoever was still to be reckoned with.
+        var copied = -1L;
+        connection.Notice += (_, e) =>
+        {
+            if (e.Notice.Detail is { } detail && long.TryParse(detail.AsSpan(0, Math.Max(0, detail.AsSpan().IndexOf(' '))), NumberStyles.None, CultureInfo.InvariantCulture, out var rows))
+                copied = rows;
+        };
         object now;
         using (var command = connection.Command("SELECT pg_current_xact_id()::xid"))
             now = command.ExecuteScalar()!;
         using var older = connection.Command("""
             SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND age(backend_xmin) > age(CAST(CAST(@now AS text) AS xid)))
             """).Set("@now", Convert.ToString(now, CultureInfo.InvariantCulture));
-        for (var until = Environment.TickCount64 + (long)RemainsWait.TotalMilliseconds; older.IsTrue(); cancel.WaitHandle.WaitOne(RemainsPause))
-        {
-            cancel.ThrowIfCancellationRequested();
-            if (Environment.TickCount64 > until)
-                throw new StoreUnavailableException(new TimeoutException("A transaction still looks at what was deleted."));
-        }
         try
         {
-            using var vacuum = connection.Command("VACUUM FULL tail");
-            vacuum.ExecuteNonQuery();
+            using var vacuum = connection.Command("VACUUM (FULL, VERBOSE) tail");
+            for (var until = Environment.TickCount64 + (long)RemainsWait.TotalMilliseconds; copied != 0; cancel.WaitHandle.WaitOne(RemainsPause))
+            {
+                cancel.ThrowIfCancellationRequested();
+                if (Environment.TickCount64 > until)
+                    throw new StoreUnavailableException(new TimeoutException("A transaction still looks at what was deleted."));
+                if (!older.IsTrue())
+                    vacuum.ExecuteNonQuery();
+            }
         }
         catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.LockNotAvailable)
         {
@@ -274,9 +282,9 @@ internal sealed class PostgresStore : SqlStore
         || server.SqlState.StartsWith("08", StringComparison.Ordinal) || server.SqlState.StartsWith("57", StringComparison.Ordinal) || server.SqlState.StartsWith("53", StringComparison.Ordinal)
         || server.SqlState is PostgresErrorCodes.LockNotAvailable or PostgresErrorCodes.SerializationFailure or PostgresErrorCodes.DeadlockDetected or "25P03" or "25006";
 
-    private static NpgsqlConnection Open(World world, string purpose, string options, bool pooling)
+    private static NpgsqlConnection Open(World world, string purpose, string options, bool pooling, bool detail = false)
     {
-        var connection = new NpgsqlConnection(Settings(world, purpose, options, pooling));
+        var connection = new NpgsqlConnection(Settings(world, purpose, options, pooling, detail));
         try
         {
             connection.Open();
@@ -289,7 +297,7 @@ internal sealed class PostgresStore : SqlStore
         }
     }
 
-    private static string Settings(World world, string purpose, string options, bool pooling)
+    private static string Settings(World world, string purpose, string options, bool pooling, bool detail = false)
     {
         var settings = new NpgsqlConnectionStringBuilder(world.Database!.ConnectionString);
         settings.ApplicationName = string.IsNullOrEmpty(settings.ApplicationName) ? $"gongzhi {world.Name} {purpose}" : settings.ApplicationName;
@@ -300,7 +308,8 @@ internal sealed class PostgresStore : SqlStore
         // Statements that come again and again are prepared by themselves, each with the types it is asked with.
         settings.MaxAutoPrepare = 200;
         settings.AutoPrepareMinUsages = 2;
-        settings.NoResetOnClose = false;
+        // Elsewhere kept out of what is logged, since it may hold values.
+        settings.IncludeErrorDetail = detail;
         return settings.ToString();
     }
 }

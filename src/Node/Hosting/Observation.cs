@@ -28,6 +28,8 @@ internal static class Observation
         foreach (var category in new[] { "Microsoft.AspNetCore", "Microsoft.EntityFrameworkCore", "OpenIddict", "System.Net.Http" })
             builder.Logging.AddFilter(category, LogLevel.Warning);
         builder.Logging.AddFilter("Microsoft.Hosting.Lifetime", LogLevel.Warning);
+        // A refused request is the caller's affair; its problem says so.
+        builder.Logging.AddFilter("Gongzhi.Node.Tokens.KeptTokenHandler", LogLevel.Warning);
         // It warns that its keys are not enciphered at rest: they lie in a directory only the node's user opens, see configuration.md.
         builder.Logging.AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error);
         // It warns for each form that it made the page uncacheable, which is what we want, and for each forged one, which is a 400.
