@@ -115,8 +115,9 @@ public abstract class SharedSegmentStoreTests(SegmentPlaceKind kind) : SegmentSt
         var (temporary, name) = StorePlaces.Write(store, StorePlaces.Content(1));
         places.Mark($"deleting/{name}.0123456789abcdef.0123456789abcdef");
         var publishing = store.PublishAsync(temporary, name, Cancel).AsTask();
-        await Task.Delay(300, Cancel);
-        Assert.False(publishing.IsCompleted);
+        // It has announced itself, which comes right before it looks; what then does not end is waiting.
+        Assert.True(SpinWait.SpinUntil(() => places.Marks().Any(m => m.Contains($"intent/{name}.", StringComparison.Ordinal)), TimeSpan.FromSeconds(30)));
+        await Assert.ThrowsAsync<TimeoutException>(() => publishing.WaitAsync(TimeSpan.FromMilliseconds(300), Cancel));
         Assert.Empty(places.Segments());
         places.Unmark($"deleting/{name}.0123456789abcdef.0123456789abcdef");
         await publishing.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
