@@ -32,6 +32,9 @@ public sealed record World
     /// <summary>The PostgreSQL database that the world's machines share; null when it has a file of its own (<see cref="DatabasePath"/>).</summary>
     public Storage.PostgresAddress? Database { get; init; }
 
+    /// <summary>Whether several machines work on the world at once, on one <see cref="Database"/> and one store of segments.</summary>
+    public bool Shared { get; init; }
+
     /// <summary>Where the segments are kept; its secret is never printed.</summary>
     public SegmentPlace Segments { get; init; } = SegmentPlace.Own;
 

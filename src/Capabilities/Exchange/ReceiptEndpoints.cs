@@ -15,7 +15,7 @@ internal static class ReceiptEndpoints
     public static void MapReceipts(this IEndpointRouteBuilder app)
     {
         app.MapGet("/api/v1/receipts/{id:guid}", ReceiptAsync).WithName("getReceipt").AllowAnonymous().Produces<ReceiptAnswer>().ProducesProblem(401).ProducesProblem(404);
-        app.MapGet("/api/v1/receipts/{id:guid}/rejects", Rejects).WithName("getRejects").AllowAnonymous().AnswersLong()
+        app.MapGet("/api/v1/receipts/{id:guid}/rejects", RejectsAsync).WithName("getRejects").AllowAnonymous().AnswersLong()
             .Produces<string>(200, "text/csv").ProducesProblem(401).ProducesProblem(404);
     }
 
@@ -28,13 +28,12 @@ internal static class ReceiptEndpoints
         return Results.Json(ReceiptAnswer.Of(batch, proof.Ok ? proof.Value : null, []));
     }
 
-    private static IResult Rejects(
+    private static async Task<IResult> RejectsAsync(
         Guid id, RecordStore records, Catalog catalog, PolicyEngine policy, World world, CallerAccessor callers, TimeProvider clock, CancellationToken cancel)
     {
         if (Seen(id, records, catalog, policy, callers, clock) is null)
             return Unknown(callers);
-        var path = RejectsFile.PathOf(world, id);
-        return File.Exists(path)
+        return await RejectsFile.FindAsync(world, records.Segments, id, cancel).ConfigureAwait(false) is { } path
             ? Results.Stream(to => RejectsFile.CopyAsync(path, to, CultureInfo.CurrentUICulture, cancel), "text/csv; charset=utf-8", $"rejects-{id}.csv")
             : Problem.NotFound("receipt.noRejects", "Nothing was rejected in this contribution.").ToResult();
     }

@@ -26,21 +26,45 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
 
     public Dataset? Find(long number) => _datasets.Values.FirstOrDefault(d => d.Number == number);
 
-    /// <summary>Reads every definition from SQL.</summary>
+    /// <summary>Reads every definition from SQL, and from then on those that other machines change.</summary>
     public void Open()
+    {
+        foreach (var (dataset, current) in Read(null))
+            Keep(dataset, current);
+        writer.Feed.Follow(FeedTopic.Catalog, changes =>
+        {
+            foreach (var number in changes.Select(c => c[0]).Distinct())
+            {
+                foreach (var (dataset, current) in Read(number))
+                {
+                    if (Find(dataset.Id, dataset.Version) is { } known)
+                        Keep(known, current);
+                    else if (current)
+                        Publish(dataset);
+                    else
+                        Keep(dataset, current: false);
+                }
+            }
+        });
+    }
+
+    private List<(Dataset Dataset, bool Current)> Read(long? number)
     {
         using var connection = NodeDatabase.OpenReader(world);
         using var command = connection.CreateCommand();
         command.CommandText = """
             SELECT d.id, d.number, d.version, v.version, v.definition
-            FROM dataset d JOIN dataset_version v ON v.dataset = d.id
+            FROM dataset d JOIN dataset_version v ON v.dataset = d.id WHERE CAST(@number AS bigint) IS NULL OR d.number = @number ORDER BY d.id, v.version
             """;
+        command.Set("@number", (object?)number ?? DBNull.Value);
+        var found = new List<(Dataset, bool)>();
         using var reader = command.ExecuteReader();
         while (reader.Read())
         {
             using var json = JsonDocument.Parse(reader.GetString(4));
-            Keep(Stored(json.RootElement, reader.GetString(0), reader.GetInt32(3), reader.GetInt64(1)), reader.GetInt32(3) == reader.GetInt32(2));
+            found.Add((Stored(json.RootElement, reader.GetString(0), reader.GetInt32(3), reader.GetInt64(1)), reader.GetInt32(3) == reader.GetInt32(2)));
         }
+        return found;
     }
 
     /// <summary>
@@ -74,7 +98,7 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
                 db.Add(state);
                 db.Add(new DatasetVersionState { Dataset = id, Version = 1, Definition = DatasetJson.ToText(parsed.Value), Created = now });
                 var created = parsed.Value with { Number = state.Number };
-                scope.AfterCommit(() => Publish(created));
+                Tell(scope, created);
                 epoch.Raise(scope);
                 return new PutOutcome(created, Created: true);
             }
@@ -94,7 +118,7 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
             state.Owner = next.Owner;
             state.Changed = now;
             db.Add(new DatasetVersionState { Dataset = id, Version = next.Version, Definition = DatasetJson.ToText(next), Created = now });
-            scope.AfterCommit(() => Publish(next));
+            Tell(scope, next);
             epoch.Raise(scope);
             return new PutOutcome(next, Created: false);
         }, cancel).ConfigureAwait(false);
@@ -114,6 +138,12 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
     {
         var parsed = DatasetJson.Parse(definition, id, null, version, number);
         return parsed.Ok ? parsed.Value : throw new InvalidDataException($"The stored definition of {id} cannot be read: {parsed.Problem.Detail}");
+    }
+
+    private void Tell(WriteScope scope, Dataset dataset)
+    {
+        scope.Tell(FeedTopic.Catalog, dataset.Number);
+        scope.AfterCommit(() => Publish(dataset));
     }
 
     private void Publish(Dataset dataset)

@@ -446,6 +446,10 @@ public sealed class IntakeService(RecordStore store, World world, IntakeRules ru
             if (_corrections.Check() is { } refusal)
                 return refusal;
             _rejects?.Finish();
+            if (_rejects is not null && intake._store.Segments.Files is { } files)
+                await files.PutAsync(RejectsFile.KeyOf(_batch), RejectsFile.PathOf(intake._world, _batch), cancel).ConfigureAwait(false);
+            if (keys is not null)
+                await keys.PublishAsync(cancel).ConfigureAwait(false);
             var batch = new Batch
             {
                 Id = _batch,

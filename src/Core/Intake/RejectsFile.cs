@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using Gongzhi.Core.Intake.Formats;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Storage.Segments;
 
 namespace Gongzhi.Core.Intake;
 
@@ -37,6 +38,19 @@ public sealed class RejectsFile : IDisposable
     }
 
     public static string PathOf(World world, Guid receipt) => Path.Combine(world.RejectDirectory, $"{receipt:D}.csv");
+
+    /// <summary>Its name among the files that machines share.</summary>
+    internal static string KeyOf(Guid receipt) => $"rejects/{receipt:D}.csv";
+
+    /// <summary>The path of a receipt's list on this machine, brought here from the one that wrote it if need be; null when there is none.</summary>
+    public static async Task<string?> FindAsync(World world, ISegmentStore store, Guid receipt, CancellationToken cancel)
+    {
+        var path = PathOf(world, receipt);
+        if (File.Exists(path))
+            return path;
+        Directory.CreateDirectory(world.RejectDirectory);
+        return store.Files is { } files && await files.FetchAsync(KeyOf(receipt), path, cancel).ConfigureAwait(false) is not null ? path : null;
+    }
 
     public void Write(IEnumerable<RowError> errors)
     {

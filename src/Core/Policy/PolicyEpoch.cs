@@ -9,6 +9,7 @@ namespace Gongzhi.Core.Policy;
 /// </summary>
 public sealed class PolicyEpoch : IHotSchema
 {
+    private readonly List<Action> _drops = [];
     private long _current = 1;
 
     public string Sql(SqlStore store) => $"""
@@ -18,11 +19,26 @@ public sealed class PolicyEpoch : IHotSchema
 
     public long Current => Volatile.Read(ref _current);
 
+    /// <summary>Other machines raise it too; then every snapshot is read anew, for what it stands for may be of any of them.</summary>
+    public void Follow(ChangeFeed feed) => feed.Follow(FeedTopic.Policy, raised =>
+    {
+        lock (_drops)
+            _drops.ForEach(drop => drop());
+        Publish(raised[^1][0]);
+    });
+
+    internal void Attach(Action drop)
+    {
+        lock (_drops)
+            _drops.Add(drop);
+    }
+
     /// <summary>Raises the epoch in this transaction. Call it after the snapshots' own callbacks were registered.</summary>
     public void Raise(WriteScope scope)
     {
         using var command = scope.Command("UPDATE policy_epoch SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch");
         var raised = (long)command.ExecuteScalar()!;
+        scope.Tell(FeedTopic.Policy, raised);
         scope.AfterCommit(() => Publish(raised));
     }
 
@@ -46,11 +62,20 @@ public sealed class PolicyEpoch : IHotSchema
 /// An immutable in-memory copy of some tables, replaced after each commit that touched them. When it cannot be read again it is dropped rather
 /// than kept stale, and the next reader reads it: a revoked grant never lives on because of a failed refresh.
 /// </summary>
-internal sealed class Snapshot<T>(Func<NodeDb> open, Func<NodeDb, T> read, PolicyEpoch epoch) where T : class
+internal sealed class Snapshot<T> where T : class
 {
     private readonly Lock _reading = new();
+    private readonly Func<NodeDb> _open;
+    private readonly Func<NodeDb, T> _read;
+    private readonly PolicyEpoch _epoch;
     private T? _value;
     private bool _stale;
+
+    public Snapshot(Func<NodeDb> open, Func<NodeDb, T> read, PolicyEpoch epoch)
+    {
+        (_open, _read, _epoch) = (open, read, epoch);
+        epoch.Attach(Drop);
+    }
 
     public T Value => Volatile.Read(ref _value) ?? Read();
 
@@ -63,10 +88,15 @@ internal sealed class Snapshot<T>(Func<NodeDb> open, Func<NodeDb, T> read, Polic
             if (!_stale)
                 return;
             _stale = false;
-            lock (_reading)
-                Volatile.Write(ref _value, null);
+            Drop();
         });
-        epoch.Raise(scope);
+        _epoch.Raise(scope);
+    }
+
+    private void Drop()
+    {
+        lock (_reading)
+            Volatile.Write(ref _value, null);
     }
 
     private T Read()
@@ -75,8 +105,8 @@ internal sealed class Snapshot<T>(Func<NodeDb> open, Func<NodeDb, T> read, Polic
         {
             if (_value is { } there)
                 return there;
-            using var db = open();
-            var value = read(db);
+            using var db = _open();
+            var value = _read(db);
             Volatile.Write(ref _value, value);
             return value;
         }

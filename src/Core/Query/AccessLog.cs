@@ -5,6 +5,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Gongzhi.Core.Audit;
 using Gongzhi.Core.Parties;
+using Gongzhi.Core.Policy;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
 
@@ -33,11 +34,32 @@ public sealed class AccessSchema : IHotSchema
 public sealed record Reading(string Dataset, string Grant, string Purpose, long Epoch, long LedgerIndex, IEnumerable<string> Columns, byte[] Question);
 
 /// <summary>Leaves an Access for each reading: durable, with its ledger entry, before the first row goes out.</summary>
-public sealed class AccessLog(NodeWriter writer, TimeProvider clock)
+public sealed class AccessLog(NodeWriter writer, PolicyEpoch epoch, TimeProvider clock)
 {
     private static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
+    /// <summary>How often a reading is decided anew when what it rests on changes under it.</summary>
+    private const int DecisionsMax = 5;
+
+    /// <summary>Runs a reading that decides and leaves its access, again when what the decision rests on has changed in between.</summary>
+    internal static async Task<T> DecidedAsync<T>(Func<Task<T>> reading)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                return await reading().ConfigureAwait(false);
+            }
+            catch (PolicyMovedException e)
+            {
+                if (attempt == DecisionsMax)
+                    throw new StoreUnavailableException(e);
+            }
+        }
+    }
+
     /// <summary>Records that <paramref name="caller"/> reads; answers the access id.</summary>
+    /// <exception cref="PolicyMovedException">Something that the decision rests on has changed since, on this machine or another; nothing was recorded and nothing may be shown.</exception>
     public async Task<Guid> RecordAsync(Caller caller, Reading reading, CancellationToken cancel)
     {
         var now = clock.GetUtcNow();
@@ -59,6 +81,9 @@ public sealed class AccessLog(NodeWriter writer, TimeProvider clock)
         var commitment = SHA256.HashData([0, .. Encoding.UTF8.GetBytes(content), .. salt]);
         await writer.RunAsync(scope =>
         {
+            // Under the writer's lock, where this machine knows of every change of every other. A machine that stood still since it decided finds out here.
+            if (epoch.Current != reading.Epoch)
+                throw new PolicyMovedException();
             using var command = scope.Command("INSERT INTO access(id, dataset, reader, time, content, salt) VALUES (@id, @dataset, @reader, @time, @content, @salt)");
             command.Set("@id", RecordId.Bytes(id));
             command.Set("@dataset", reading.Dataset);
@@ -73,3 +98,6 @@ public sealed class AccessLog(NodeWriter writer, TimeProvider clock)
         return id;
     }
 }
+
+/// <summary>What a decision rests on has changed between it and the access that it was to leave; it must be decided anew.</summary>
+public sealed class PolicyMovedException() : Exception("The permission has changed since it was decided.");

@@ -16,7 +16,10 @@ public sealed class GovernedProof(
     Catalog.Catalog catalog, PolicyEngine policy, RecordStore records, ProofService proofs, GovernedQuery query, AccessLog accesses, Sequencer sequencer, TimeProvider clock)
 {
     /// <summary>Refusals are 404 <c>record.unknown</c>, with <c>why</c>, whether there is such a row or not.</summary>
-    public async Task<Result<GivenProof>> ProveAsync(Caller caller, string dataset, Guid record, string? purpose, string? grant, CancellationToken cancel)
+    public Task<Result<GivenProof>> ProveAsync(Caller caller, string dataset, Guid record, string? purpose, string? grant, CancellationToken cancel) =>
+        AccessLog.DecidedAsync(() => DecideAsync(caller, dataset, record, purpose, grant, cancel));
+
+    private async Task<Result<GivenProof>> DecideAsync(Caller caller, string dataset, Guid record, string? purpose, string? grant, CancellationToken cancel)
     {
         if (catalog.Find(dataset) is not { } definition)
             return Unknown(null);

@@ -34,7 +34,7 @@ public sealed class GovernedQuery(
     /// <param name="address">Where it is asked from: whoever has no account has a share of the answers by address.</param>
     public async Task<Result<GovernedAnswer>> RunAsync(Caller caller, QueryRequest request, CancellationToken cancel, string? address = null)
     {
-        var answer = await AnswerAsync(caller, request, address, cancel).ConfigureAwait(false);
+        var answer = await AccessLog.DecidedAsync(() => AnswerAsync(caller, request, address, cancel)).ConfigureAwait(false);
         Measures.Queried(answer.Ok);
         return answer;
     }

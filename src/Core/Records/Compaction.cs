@@ -45,21 +45,14 @@ public sealed class Compaction : IAsyncDisposable
     /// <summary>Does the steps that are due for a dataset; answers how many. Safe beside contributions, folds and queries.</summary>
     public async Task<int> CompactAsync(Dataset dataset, CancellationToken cancel = default)
     {
-        await _store.Reshaping.WaitAsync(cancel).ConfigureAwait(false);
-        try
+        using var alone = await _store.ReshapeAsync(cancel).ConfigureAwait(false);
+        var steps = 0;
+        while (Due(_store.Manifest(dataset.Number).Segments) is { Count: > 1 } due)
         {
-            var steps = 0;
-            while (Due(_store.Manifest(dataset.Number).Segments) is { Count: > 1 } due)
-            {
-                await StepAsync(dataset, due, cancel).ConfigureAwait(false);
-                steps++;
-            }
-            return steps;
+            await StepAsync(dataset, due, cancel).ConfigureAwait(false);
+            steps++;
         }
-        finally
-        {
-            _store.Reshaping.Release();
-        }
+        return steps;
     }
 
     /// <summary>Merges nothing more. More than once is harmless: who measures segments stops it before the node does.</summary>
@@ -152,7 +145,7 @@ public sealed class Compaction : IAsyncDisposable
         }
         var kept = merged with { Number = number, HasReplaced = replaced };
         var gone = due.Select(s => s.Number).ToHashSet();
-        _store.Publish(scope, dataset, [], Replacements.None, m => m with { Segments = [.. m.Segments.Where(s => !gone.Contains(s.Number)), kept] });
+        _store.Publish(scope, dataset, [], Replacements.None, more: true, m => m with { Segments = [.. m.Segments.Where(s => !gone.Contains(s.Number)), kept] });
         scope.AfterCommit(() => _store.Uses.Discard(due));
     }
 
@@ -202,7 +195,7 @@ public sealed class Compaction : IAsyncDisposable
 
     private void Look(long dataset)
     {
-        if (_store.Manifest(dataset).Segments.Length >= SegmentsMin && _asked.TryAdd(dataset, true))
+        if (_store.KeepsUp && _store.Manifest(dataset).Segments.Length >= SegmentsMin && _asked.TryAdd(dataset, true))
             _due.Writer.TryWrite(dataset);
     }
 

@@ -39,37 +39,30 @@ public sealed class Erasures(World world, RecordStore store, Catalog.Catalog cat
     {
         if (Refusal(request) is { } refusal)
             return refusal;
-        await store.Reshaping.WaitAsync(cancel).ConfigureAwait(false);
+        using var alone = await store.ReshapeAsync(cancel).ConfigureAwait(false);
+        var dataset = request.Dataset;
+        var asked = Asked(request);
+        var rows = request.Subject is { } subject ? await _files.FindSubjectAsync(dataset, subject, cancel).ConfigureAwait(false) : Split(request);
+        if (rows is null)
+            return Problem.NotFound("record.unknown", "There is no record with this id in this dataset, or you may not read it.");
+        var open = rows.Where(r => store.ErasedLeaves(dataset.Number, r.Batch, r.Ordinal, 1).Count == 0).Distinct().ToList();
+        if (open.Count == 0)
+            return await RepeatAsync(asked, dataset, rows, cancel).ConfigureAwait(false);
+        var (erased, segments) = await _files.PrepareAsync(dataset, open, cancel).ConfigureAwait(false);
+        var now = clock.GetUtcNow();
+        var id = Guid.CreateVersion7(now);
         try
         {
-            var dataset = request.Dataset;
-            var asked = Asked(request);
-            var rows = request.Subject is { } subject ? await _files.FindSubjectAsync(dataset, subject, cancel).ConfigureAwait(false) : Split(request);
-            if (rows is null)
-                return Problem.NotFound("record.unknown", "There is no record with this id in this dataset, or you may not read it.");
-            var open = rows.Where(r => store.ErasedLeaves(dataset.Number, r.Batch, r.Ordinal, 1).Count == 0).Distinct().ToList();
-            if (open.Count == 0)
-                return await RepeatAsync(asked, dataset, rows, cancel).ConfigureAwait(false);
-            var (erased, segments) = await _files.PrepareAsync(dataset, open, cancel).ConfigureAwait(false);
-            var now = clock.GetUtcNow();
-            var id = Guid.CreateVersion7(now);
-            try
-            {
-                await writer.RunAsync(scope => Swap(scope, id, now, request, asked, erased, segments), cancel).ConfigureAwait(false);
-            }
-            catch (Exception e) when (e is not WriterStoppedException)
-            {
-                // The swap was not kept; after a stopped writer only the next start knows.
-                _files.Discard(segments);
-                throw;
-            }
-            await FinishAsync(id, dataset.Number, cancel).ConfigureAwait(false);
-            return new Erasure(id, dataset.Id, request.Author, now, request.Reason, erased.Count, Repeated: false);
+            await writer.RunAsync(scope => Swap(scope, id, now, request, asked, erased, segments), cancel).ConfigureAwait(false);
         }
-        finally
+        catch (Exception e) when (e is not WriterStoppedException)
         {
-            store.Reshaping.Release();
+            // The swap was not kept; after a stopped writer only the next start knows.
+            _files.Discard(segments);
+            throw;
         }
+        await FinishAsync(id, dataset.Number, cancel).ConfigureAwait(false);
+        return new Erasure(id, dataset.Id, request.Author, now, request.Reason, erased.Count, Repeated: false);
     }
 
     /// <summary>The erasure that took a row away, or null.</summary>

@@ -40,15 +40,8 @@ public sealed class Fold : IAsyncDisposable
     /// <summary>Folds the tail of a dataset as it is now; answers how many rows moved. Safe beside contributions and queries.</summary>
     public async Task<long> FoldAsync(Dataset dataset, CancellationToken cancel = default)
     {
-        await _store.Reshaping.WaitAsync(cancel).ConfigureAwait(false);
-        try
-        {
-            return await FoldAloneAsync(dataset, cancel).ConfigureAwait(false);
-        }
-        finally
-        {
-            _store.Reshaping.Release();
-        }
+        using var alone = await _store.ReshapeAsync(cancel).ConfigureAwait(false);
+        return await FoldAloneAsync(dataset, cancel).ConfigureAwait(false);
     }
 
     private async Task<long> FoldAloneAsync(Dataset dataset, CancellationToken cancel)
@@ -120,7 +113,7 @@ public sealed class Fold : IAsyncDisposable
             kept.Add(listed with { Number = number });
         }
         long sequence = 0;
-        sequence = _store.Publish(scope, dataset, [], Replacements.None, m => m with
+        sequence = _store.Publish(scope, dataset, [], Replacements.None, more: true, m => m with
         {
             Segments = m.Segments.AddRange(kept),
             TailRows = m.TailRows - moved,
@@ -143,7 +136,7 @@ public sealed class Fold : IAsyncDisposable
 
     private void Look(long dataset)
     {
-        if (_store.Manifest(dataset).TailRows >= RowsMin)
+        if (_store.KeepsUp && _store.Manifest(dataset).TailRows >= RowsMin)
             _due.Writer.TryWrite(dataset);
     }
 
@@ -154,7 +147,7 @@ public sealed class Fold : IAsyncDisposable
             try
             {
                 // Several contributions may have asked for the same fold; and one fold may leave enough for another.
-                while (_store.Manifest(number).TailRows >= RowsMin && _catalog.Find(number) is { } dataset && await FoldAsync(dataset, _stop.Token).ConfigureAwait(false) > 0)
+                while (_store.KeepsUp && _store.Manifest(number).TailRows >= RowsMin && _catalog.Find(number) is { } dataset && await FoldAsync(dataset, _stop.Token).ConfigureAwait(false) > 0)
                 {
                 }
             }

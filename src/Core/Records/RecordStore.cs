@@ -40,56 +40,107 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
     /// </summary>
     public event Action<long, RecordsChange>? Changing;
 
-    /// <summary>Held while files of a dataset are rewritten (fold, erasure): one at a time, so that none copies rows another takes away.</summary>
-    internal SemaphoreSlim Reshaping { get; } = new(1);
+    private SemaphoreSlim ReshapingHere { get; } = new(1);
+
+    /// <summary>
+    /// Held while files of a dataset are rewritten (fold, merge, erasure): one at a time in the world, so that none works on what another takes away. Should it be lost with a
+    /// connection, the transaction that ends the work finds that something has changed, and keeps nothing.
+    /// </summary>
+    internal async Task<IDisposable> ReshapeAsync(CancellationToken cancel)
+    {
+        await ReshapingHere.WaitAsync(cancel).ConfigureAwait(false);
+        try
+        {
+            IDisposable? held = null;
+            while (world.Shared && (held = await Task.Run(() => NodeDatabase.TryReshape(world), cancel).ConfigureAwait(false)) is null)
+                await Task.Delay(ReshapePause, TimeProvider.System, cancel).ConfigureAwait(false);
+            try
+            {
+                // What the one before did is to be seen.
+                await writer.Feed.CurrentAsync(cancel).ConfigureAwait(false);
+            }
+            catch
+            {
+                held?.Dispose();
+                throw;
+            }
+            return new Reshaping(ReshapingHere, held);
+        }
+        catch
+        {
+            ReshapingHere.Release();
+            throw;
+        }
+    }
+
+    private static readonly TimeSpan ReshapePause = TimeSpan.FromMilliseconds(100);
+
+    private sealed class Reshaping(SemaphoreSlim here, IDisposable? everywhere) : IDisposable
+    {
+        public void Dispose()
+        {
+            everywhere?.Dispose();
+            here.Release();
+        }
+    }
 
     /// <summary>Reads the lists from SQL and sweeps files that no list names (left by a crash before its commit).</summary>
     public async Task OpenAsync(CancellationToken cancel)
     {
-        using var connection = NodeDatabase.OpenReader(world);
-        var listed = new HashSet<string>(StringComparer.Ordinal);
-        using (var command = connection.CreateCommand())
+        // Where others write at the same time, a merge may take a file away between the look at the list and the look at the files.
+        for (var attempt = 1; ; attempt++)
         {
-            command.CommandText = """
-                SELECT number, dataset, name, schema_version, rows, bytes, time_min, time_max, place_min, place_max, has_replaced
-                FROM segment ORDER BY number
-                """;
-            using var reader = command.ExecuteReader();
-            while (reader.Read())
+            var listed = Load();
+            try
             {
-                var segment = ReadSegment(reader);
-                listed.Add(segment.Name);
-                var dataset = reader.GetInt64(1);
-                _manifests[dataset] = Manifest(dataset) with { Segments = Manifest(dataset).Segments.Add(segment) };
+                await Segments.OpenAsync(listed, cancel).ConfigureAwait(false);
+                break;
+            }
+            catch (InvalidDataException) when (Segments.Shared && attempt < OpenAttempts && !ListedNames().IsSupersetOf(listed))
+            {
+                // Read again.
             }
         }
-        using (var command = connection.CreateCommand())
-        {
-            command.CommandText = "SELECT dataset, count(*) FROM tail GROUP BY dataset";
-            using var reader = command.ExecuteReader();
-            while (reader.Read())
-                _manifests[reader.GetInt64(0)] = Manifest(reader.GetInt64(0)) with { TailRows = reader.GetInt64(1) };
-        }
-        using (var command = connection.CreateCommand())
-        {
-            command.CommandText = "SELECT dataset, count(*) FROM replaced WHERE leaf IS NULL GROUP BY dataset";
-            using var reader = command.ExecuteReader();
-            while (reader.Read())
-                _manifests[reader.GetInt64(0)] = Manifest(reader.GetInt64(0)) with { Replaced = reader.GetInt64(1) };
-        }
-        using (var command = connection.CreateCommand())
-        {
-            command.CommandText = "SELECT dataset, sequence FROM record_state";
-            using var reader = command.ExecuteReader();
-            while (reader.Read())
-                _manifests[reader.GetInt64(0)] = Manifest(reader.GetInt64(0)) with { Sequence = reader.GetInt64(1) };
-        }
-        await Segments.OpenAsync(listed, cancel).ConfigureAwait(false);
+        writer.Feed.Follow(FeedTopic.Records, Follow);
+        await writer.Feed.CurrentAsync(cancel).ConfigureAwait(false);
         await SweepAsync(cancel).ConfigureAwait(false);
         DurableFile.Sweep(world.RejectDirectory, name => Guid.TryParse(Path.GetFileNameWithoutExtension(name), out var batch) && name.EndsWith(".csv", StringComparison.Ordinal) && FindBatch(batch) is not null);
+        foreach (var name in Segments.Files is { } files ? await files.ListAsync("rejects", UnlistedAge, cancel).ConfigureAwait(false) : [])
+        {
+            if (!Guid.TryParse(Path.GetFileNameWithoutExtension(name), out var batch) || FindBatch(batch) is null)
+                await Segments.Files!.RemoveAsync("rejects/" + name, cancel).ConfigureAwait(false);
+        }
         DurableFile.Sweep(world.SpoolDirectory, _ => false);
         DurableFile.Sweep(world.SpillDirectory, _ => false);
         // Only now, when nothing is swept any more, may anyone begin to write files.
+        LookAgain();
+    }
+
+    private const int OpenAttempts = 5;
+
+    /// <summary>A list of rejected rows without its batch belongs to a contribution that was not kept.</summary>
+    private static readonly TimeSpan UnlistedAge = TimeSpan.FromHours(24);
+
+    /// <summary>
+    /// Whether this machine folds, merges and sweeps in the background: always where a world has one, and one at a time of several. That it is one saves work; what protects is
+    /// that each of these ends in a transaction that finds what it replaces as it was, or keeps nothing.
+    /// </summary>
+    public bool KeepsUp
+    {
+        get => Volatile.Read(ref _keepsUp);
+        set
+        {
+            Volatile.Write(ref _keepsUp, value);
+            if (value)
+                LookAgain();
+        }
+    }
+
+    private bool _keepsUp = !world.Shared;
+
+    /// <summary>Tells whoever folds and merges of everything there is, as if it had just come.</summary>
+    private void LookAgain()
+    {
         foreach (var (dataset, manifest) in _manifests)
         {
             SegmentsListed?.Invoke(dataset);
@@ -97,6 +148,107 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
                 TailGrown?.Invoke(dataset);
         }
     }
+
+    /// <summary>Fills the lists from one moment of the database; answers the names of all segments.</summary>
+    private HashSet<string> Load()
+    {
+        using var connection = NodeDatabase.OpenReader(world);
+        using var transaction = connection.BeginSnapshot();
+        var listed = new HashSet<string>(StringComparer.Ordinal);
+        _manifests.Clear();
+        using (var command = connection.Command("SELECT DISTINCT dataset FROM segment UNION SELECT DISTINCT dataset FROM tail UNION SELECT dataset FROM record_state", transaction))
+        {
+            var datasets = new List<long>();
+            using (var reader = command.ExecuteReader())
+            {
+                while (reader.Read())
+                    datasets.Add(reader.GetInt64(0));
+            }
+            foreach (var dataset in datasets)
+                _manifests[dataset] = DatasetManifest.Empty;
+        }
+        using (var command = connection.Command($"SELECT {SegmentColumns} FROM segment ORDER BY number", transaction))
+        {
+            var segments = new Dictionary<long, ImmutableArray<Segment>.Builder>();
+            using var reader = command.ExecuteReader();
+            while (reader.Read())
+            {
+                var segment = ReadSegment(reader);
+                listed.Add(segment.Name);
+                if (!segments.TryGetValue(reader.GetInt64(1), out var list))
+                    segments[reader.GetInt64(1)] = list = ImmutableArray.CreateBuilder<Segment>();
+                list.Add(segment);
+            }
+            foreach (var (dataset, list) in segments)
+                _manifests[dataset] = Manifest(dataset) with { Segments = list.ToImmutable() };
+        }
+        foreach (var (dataset, count) in Numbers("SELECT dataset, count(*) FROM tail GROUP BY dataset"))
+            _manifests[dataset] = Manifest(dataset) with { TailRows = count };
+        foreach (var (dataset, count) in Numbers("SELECT dataset, count(*) FROM replaced WHERE leaf IS NULL GROUP BY dataset"))
+            _manifests[dataset] = Manifest(dataset) with { Replaced = count };
+        foreach (var (dataset, sequence) in Numbers("SELECT dataset, sequence FROM record_state"))
+            _manifests[dataset] = Manifest(dataset) with { Sequence = sequence };
+        return listed;
+
+        List<(long, long)> Numbers(string sql)
+        {
+            using var command = connection.Command(sql, transaction);
+            using var reader = command.ExecuteReader();
+            var found = new List<(long, long)>();
+            while (reader.Read())
+                found.Add((reader.GetInt64(0), reader.GetInt64(1)));
+            return found;
+        }
+    }
+
+    /// <summary>
+    /// What other machines committed: dataset, number of its commit, rows added to the tail, rows replaced, and whether anything else changed, which is then read from SQL.
+    /// </summary>
+    private void Follow(IReadOnlyList<long[]> changes)
+    {
+        foreach (var dataset in changes.GroupBy(c => c[0]))
+        {
+            foreach (var change in dataset)
+            {
+                var (sequence, tail, replaced, more) = (change[1], change[2], change[3], change[4] != 0);
+                var known = Manifest(dataset.Key);
+                // SQL was further already when it was last read.
+                if (sequence <= known.Sequence)
+                    continue;
+                if (more || sequence != known.Sequence + 1)
+                {
+                    Reload(dataset.Key);
+                    continue;
+                }
+                Changing?.Invoke(dataset.Key, RecordsChange.Elsewhere(sequence));
+                Update(dataset.Key, m => m with { TailRows = m.TailRows + tail, Replaced = m.Replaced + replaced, Sequence = sequence });
+            }
+            if (Manifest(dataset.Key).TailRows > 0)
+                TailGrown?.Invoke(dataset.Key);
+        }
+    }
+
+    private void Reload(long dataset)
+    {
+        using var connection = NodeDatabase.OpenReader(world);
+        using var transaction = connection.BeginSnapshot();
+        var (segments, tail, replaced) = Count(connection, transaction, dataset);
+        using var state = connection.Command("SELECT sequence FROM record_state WHERE dataset = @dataset", transaction).Set("@dataset", dataset);
+        var sequence = state.ExecuteScalar() is long found ? found : 0;
+        Changing?.Invoke(dataset, RecordsChange.Elsewhere(sequence));
+        Update(dataset, _ => new DatasetManifest(segments, tail, sequence, sequence, replaced));
+    }
+
+    /// <summary>Waits until memory shows the dataset's commit of this number; for who has read SQL and finds it ahead.</summary>
+    internal void Await(long dataset, long sequence)
+    {
+        if (world.Shared && Manifest(dataset).Sequence < sequence)
+            writer.Feed.CurrentAsync().GetAwaiter().GetResult();
+        // A commit of this machine tells of itself within microseconds; this only bounds the wait when the writer has stopped in between.
+        SpinWait.SpinUntil(() => Manifest(dataset).Sequence >= sequence, PublishWait);
+    }
+
+    private static readonly TimeSpan PublishWait = TimeSpan.FromSeconds(5);
 
     /// <summary>
     /// Removes segments that no list names and that no machine is about to list; answers how many. What cannot be removed now is tried again with the next sweep.
@@ -164,7 +316,7 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
                 first += segment.Rows;
                 kept.Add(segment with { Number = number });
             }
-            Publish(scope, dataset.Number, [], replaced, m => m with { Segments = m.Segments.AddRange(kept) });
+            Publish(scope, dataset.Number, [], replaced, more: true, m => m with { Segments = m.Segments.AddRange(kept) });
         }, cancel);
 
     /// <param name="within">What else belongs to the contribution, in the same transaction, after the superseded rows are listed.</param>
@@ -180,7 +332,7 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
                 .Set("@dataset", dataset.Number).Set("@batch", RecordId.Bytes(batch.Id));
             foreach (var r in rows)
                 insert.Set("@ordinal", (long)r.Ordinal).Set("@row", r.Row).Set("@salt", r.Salt).ExecuteNonQuery();
-            Publish(scope, dataset.Number, rows, replaced, m => m with { TailRows = m.TailRows + rows.Count });
+            Publish(scope, dataset.Number, rows, replaced, more: false, m => m with { TailRows = m.TailRows + rows.Count });
         }, cancel);
 
     /// <summary>The batch that an earlier request with this key made, or null.</summary>
@@ -268,11 +420,13 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
     }
 
     /// <summary>Numbers this commit and, once it is durable, tells of it: first the rows, then the manifest. Answers the number.</summary>
-    internal long Publish(WriteScope scope, long dataset, IReadOnlyList<TailRow> tail, Replacements replaced, Func<DatasetManifest, DatasetManifest> change)
+    /// <param name="more">Whether it changes more than these rows: segments, or rows that left the tail.</param>
+    internal long Publish(WriteScope scope, long dataset, IReadOnlyList<TailRow> tail, Replacements replaced, bool more, Func<DatasetManifest, DatasetManifest> change)
     {
         var sequence = (long)scope.Kept("""
             INSERT INTO record_state(dataset, sequence) VALUES (@dataset, 1) ON CONFLICT(dataset) DO UPDATE SET sequence = record_state.sequence + 1 RETURNING sequence
             """).Set("@dataset", dataset).ExecuteScalar()!;
+        scope.Tell(FeedTopic.Records, dataset, sequence, tail.Count, replaced.Rows.Count, more || replaced.Segments.Count > 0 ? 1 : 0);
         scope.AfterCommit(() =>
         {
             Changing?.Invoke(dataset, new RecordsChange(sequence, tail, replaced.Rows));
@@ -292,29 +446,29 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
     /// <summary>Makes the manifest anew from what the transaction sees: after rows were taken away. Answers the number of the commit.</summary>
     internal long Resync(WriteScope scope, long dataset)
     {
+        var (segments, tail, replaced) = Count(scope.Connection, scope.Transaction, dataset);
+        long sequence = 0;
+        return sequence = Publish(scope, dataset, [], Replacements.None, more: true, m => m with { Segments = segments, TailRows = tail, Replaced = replaced, Reshaped = sequence });
+    }
+
+    private (ImmutableArray<Segment> Segments, long Tail, long Replaced) Count(DbConnection connection, DbTransaction transaction, long dataset)
+    {
         var segments = ImmutableArray.CreateBuilder<Segment>();
-        using (var command = scope.Command("""
-            SELECT number, dataset, name, schema_version, rows, bytes, time_min, time_max, place_min, place_max, has_replaced FROM segment WHERE dataset = @dataset ORDER BY number
-            """))
+        using (var command = connection.Command($"SELECT {SegmentColumns} FROM segment WHERE dataset = @dataset ORDER BY number", transaction).Set("@dataset", dataset))
         {
-            command.Set("@dataset", dataset);
             using var reader = command.ExecuteReader();
             while (reader.Read())
                 segments.Add(ReadSegment(reader));
         }
-        using var counts = scope.Command("""
+        using var counts = connection.Command("""
             SELECT (SELECT count(*) FROM tail WHERE dataset = @dataset), (SELECT count(*) FROM replaced WHERE dataset = @dataset AND leaf IS NULL)
-            """);
-        counts.Set("@dataset", dataset);
-        long tail, replaced;
-        using (var counted = counts.ExecuteReader())
-        {
-            counted.Read();
-            (tail, replaced) = (counted.GetInt64(0), counted.GetInt64(1));
-        }
-        long sequence = 0;
-        return sequence = Publish(scope, dataset, [], Replacements.None, m => m with { Segments = segments.ToImmutable(), TailRows = tail, Replaced = replaced, Reshaped = sequence });
+            """, transaction).Set("@dataset", dataset);
+        using var counted = counts.ExecuteReader();
+        counted.Read();
+        return (segments.ToImmutable(), counted.GetInt64(0), counted.GetInt64(1));
     }
+
+    private const string SegmentColumns = "number, dataset, name, schema_version, rows, bytes, time_min, time_max, place_min, place_max, has_replaced";
 
     /// <summary>The leaves that stay of erased rows among these, by ordinal.</summary>
     public Dictionary<long, byte[]> ErasedLeaves(long dataset, Guid batch, long first, long count)

@@ -11,7 +11,14 @@ public readonly record struct ReplacedRow(Guid Batch, uint Ordinal);
 
 /// <summary>What one commit changed in a dataset: rows added to its tail, rows that are not current any more.</summary>
 /// <param name="Sequence">The number of the commit within the dataset, from 1.</param>
-public sealed record RecordsChange(long Sequence, IReadOnlyList<TailRow> Tail, IReadOnlyList<ReplacedRow> Replaced);
+public sealed record RecordsChange(long Sequence, IReadOnlyList<TailRow> Tail, IReadOnlyList<ReplacedRow> Replaced)
+{
+    /// <summary>Another machine's: what it changed is in SQL and not here.</summary>
+    internal static RecordsChange Elsewhere(long sequence) => new(sequence, [], []) { Unread = true };
+
+    /// <summary>The rows must be read from SQL.</summary>
+    public bool Unread { get; private init; }
+}
 
 /// <summary>A record to be superseded was superseded or erased before.</summary>
 public sealed class NotCurrentException(Guid record) : Exception($"The record {record} is not current any more.")

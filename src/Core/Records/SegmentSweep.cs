@@ -36,7 +36,7 @@ public sealed class SegmentSweep : IAsyncDisposable
             await Task.Delay(Every, _clock, _stop.Token).ConfigureAwait(false);
             try
             {
-                if (await _store.SweepAsync(_stop.Token).ConfigureAwait(false) is > 0 and var swept)
+                if (_store.KeepsUp && await _store.SweepAsync(_stop.Token).ConfigureAwait(false) is > 0 and var swept)
                     _log.LogInformation("{Count} segments that no list names were removed", swept);
             }
             catch (Exception e) when (e is not OperationCanceledException)

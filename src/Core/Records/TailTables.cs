@@ -18,9 +18,6 @@ public sealed class TailTables
     /// <summary>Replaced rows held likewise: 20 bytes each.</summary>
     private const int ReplacedWaitingMax = 1_000_000;
 
-    /// <summary>A commit tells of itself within microseconds; this only bounds the wait of a reader when the writer has stopped in between.</summary>
-    private static readonly TimeSpan PublishWait = TimeSpan.FromSeconds(5);
-
     private readonly DuckEngine _engine;
     private readonly RecordStore _store;
     private readonly Catalog.Catalog _catalog;
@@ -116,8 +113,9 @@ public sealed class TailTables
         // On the writer's thread: only queue. Tables nobody has opened yet are read whole when they are.
         if (!_states.TryGetValue(dataset, out var state) || state.Lost)
             return;
-        state.Waiting.Enqueue(change);
-        if (Interlocked.Add(ref state.TailWaiting, change.Tail.Count) <= WaitingMax && Interlocked.Add(ref state.ReplacedWaiting, change.Replaced.Count) <= ReplacedWaitingMax)
+        if (!change.Unread)
+            state.Waiting.Enqueue(change);
+        if (!change.Unread && Interlocked.Add(ref state.TailWaiting, change.Tail.Count) <= WaitingMax && Interlocked.Add(ref state.ReplacedWaiting, change.Replaced.Count) <= ReplacedWaitingMax)
             return;
         state.Lost = true;
         state.Waiting.Clear();
@@ -128,7 +126,7 @@ public sealed class TailTables
     {
         var content = _store.ReadContent(dataset.Number, tail, replaced);
         // SQL may be a commit ahead of what is told of it; a snapshot must not be older than the rows it is made of.
-        SpinWait.SpinUntil(() => _store.Manifest(dataset.Number).Sequence >= content.Sequence, PublishWait);
+        _store.Await(dataset.Number, content.Sequence);
         if (tail)
         {
             state.Tail = New("tail", dataset, content.Sequence);

@@ -21,6 +21,9 @@ public static class NodeDatabase
     /// <summary>Keeps other nodes off a PostgreSQL database until the answer is disposed; null when one is on it.</summary>
     public static IDisposable? TryHold(World world) => PostgresStore.TryHold(world);
 
+    /// <summary>Tries to be the only machine that rewrites files of records, until the answer is disposed; null while another does.</summary>
+    public static IDisposable? TryReshape(World world) => PostgresStore.TryReshape(world);
+
     /// <summary>A transaction on a reader's connection in which every statement sees the same moment.</summary>
     public static DbTransaction BeginSnapshot(this DbConnection connection) => SqlStore.Of(connection).BeginSnapshot(connection);
 

@@ -23,7 +23,6 @@ public sealed class NodeWriter : IAsyncDisposable
     private readonly ILogger<NodeWriter> _log;
     private readonly World _world;
     private readonly SqlStore _store;
-    private long? _last;
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _loop;
     private Exception? _broken;
@@ -37,10 +36,15 @@ public sealed class NodeWriter : IAsyncDisposable
         _log = log;
         _world = world;
         _store = SqlStore.Of(world);
+        Feed = new ChangeFeed(world);
+        Feed.Advanced += () => Committed?.Invoke();
         _loop = Task.Run(RunAsync);
     }
 
-    /// <summary>Raised after each group commit, on the writer's thread: for whoever looks for new work in the database.</summary>
+    /// <summary>What other machines of the world change.</summary>
+    public ChangeFeed Feed { get; }
+
+    /// <summary>Raised after each group commit, and after another machine's was heard of: for whoever looks for new work in the database.</summary>
     public event Action? Committed;
 
     /// <summary>Set once a commit's outcome became unknown; the node must be restarted, nothing is accepted until then.</summary>
@@ -86,6 +90,7 @@ public sealed class NodeWriter : IAsyncDisposable
             await _stop.CancelAsync().ConfigureAwait(false);
         }
         await _loop.ConfigureAwait(false);
+        Feed.Dispose();
         _stop.Dispose();
     }
 
@@ -110,6 +115,7 @@ public sealed class NodeWriter : IAsyncDisposable
         {
             while (await _queue.Reader.WaitToReadAsync().ConfigureAwait(false))
             {
+                var kept = connection is not null;
                 try
                 {
                     connection ??= _store.OpenWriter(_world);
@@ -119,14 +125,16 @@ public sealed class NodeWriter : IAsyncDisposable
                 {
                     // Nothing was kept: everyone in the group is told to try again, and the connection is not trusted further.
                     Refusing = e;
-                    _log.LogError(e, "A group of {Count} changes could not be committed; nothing of it was kept", group.Count);
+                    if (group.Count > 0 || !kept)
+                        _log.LogError(e, "A group of {Count} changes could not be committed; nothing of it was kept", group.Count);
                     foreach (var work in group)
                         work.Fail(new StoreUnavailableException(e));
                     statements?.Dispose();
                     statements = null;
                     connection?.Dispose();
                     connection = null;
-                    if (group.Count == 0 && _queue.Reader.TryRead(out var head))
+                    // A connection from before the server was started again proves nothing about now: tried once more, with a new one.
+                    if (group.Count == 0 && !kept && _queue.Reader.TryRead(out var head))
                         head.Fail(new StoreUnavailableException(e));
                 }
                 finally
@@ -154,7 +162,8 @@ public sealed class NodeWriter : IAsyncDisposable
     private void RunGroup(KeptStatements statements, List<Work> group)
     {
         using var transaction = _store.BeginWrite(statements.Connection);
-        var scope = new WriteScope(statements, transaction);
+        Feed.CatchUp(statements.Connection, transaction);
+        var scope = new WriteScope(statements, transaction, Feed.Shared);
         while (group.Count < GroupSizeMax && _queue.Reader.TryRead(out var work))
         {
             group.Add(work);
@@ -173,40 +182,43 @@ public sealed class NodeWriter : IAsyncDisposable
                 work.Refuse(e);
             }
         }
-        Commit(statements.Connection, transaction, group);
-        try
+        using (Feed.EnterOrder())
         {
-            scope.Committed();
-            Refusing = null;
-        }
-        catch (Exception e)
-        {
-            // What is durable is told so, but memory no longer shows it: only a restart reads it again.
-            foreach (var work in group)
-                work.Complete();
-            throw new WriterStoppedException(e);
+            Commit(statements.Connection, transaction, scope, group);
+            try
+            {
+                scope.Committed();
+                Refusing = null;
+            }
+            catch (Exception e)
+            {
+                // What is durable is told so, but memory no longer shows it: only a restart reads it again.
+                foreach (var work in group)
+                    work.Complete();
+                throw new WriterStoppedException(e);
+            }
         }
         foreach (var work in group)
             work.Complete();
         Committed?.Invoke();
     }
 
-    private void Commit(DbConnection connection, DbTransaction transaction, List<Work> group)
+    private void Commit(DbConnection connection, DbTransaction transaction, WriteScope scope, List<Work> group)
     {
-        var number = _last;
-        var mark = _store.Mark(connection, transaction, ref number);
+        var mark = _store.Mark(connection, transaction, Feed, scope.Told);
         try
         {
             _world.Durably("commit", transaction.Commit);
-            _last = number;
+            if (mark is { } kept)
+                Feed.Kept(kept.Number);
         }
         catch (Exception e) when (!_store.KeptNothing(e))
         {
-            if (mark is { } sought && Outcome(transaction, sought) is { } kept)
+            if (mark is { } sought && Outcome(transaction, sought.Id) is { } found)
             {
-                if (!kept)
+                if (!found)
                     throw;
-                _last = number;
+                Feed.Kept(sought.Number);
                 return;
             }
             // After a failed flush the transaction may be on the disk or not, and asking again proves nothing: the next start finds out. Nobody
@@ -268,14 +280,23 @@ public sealed class WriteScope
 {
     private readonly KeptStatements _statements;
     private readonly List<Action> _afterCommit = [];
+    private readonly List<(FeedTopic, long[])> _told = [];
+    private readonly bool _tells;
 
-    internal WriteScope(KeptStatements statements, DbTransaction transaction) => (_statements, Transaction) = (statements, transaction);
+    internal WriteScope(KeptStatements statements, DbTransaction transaction, bool tells) => (_statements, Transaction, _tells) = (statements, transaction, tells);
 
     public DbConnection Connection => _statements.Connection;
     public DbTransaction Transaction { get; }
 
     /// <summary>Runs after the commit, on the writer's thread, before callers are answered: for publishing in-memory snapshots.</summary>
     public void AfterCommit(Action action) => _afterCommit.Add(action);
+
+    /// <summary>Tells the other machines, with this commit, what of their memory it puts out of date.</summary>
+    public void Tell(FeedTopic topic, params ReadOnlySpan<long> what)
+    {
+        if (_tells)
+            _told.Add((topic, what.ToArray()));
+    }
 
     /// <summary>
     /// A command in this transaction that stays prepared from one transaction to the next: for what runs in every contribution. The text must be
@@ -286,9 +307,15 @@ public sealed class WriteScope
     /// <summary>A command in this transaction.</summary>
     public DbCommand Command(string sql) => Connection.Command(sql, Transaction);
 
-    internal int Mark() => _afterCommit.Count;
+    internal IReadOnlyCollection<(FeedTopic Topic, long[] Numbers)> Told => _told;
 
-    internal void Reset(int mark) => _afterCommit.RemoveRange(mark, _afterCommit.Count - mark);
+    internal (int, int) Mark() => (_afterCommit.Count, _told.Count);
+
+    internal void Reset((int AfterCommit, int Told) mark)
+    {
+        _afterCommit.RemoveRange(mark.AfterCommit, _afterCommit.Count - mark.AfterCommit);
+        _told.RemoveRange(mark.Told, _told.Count - mark.Told);
+    }
 
     internal void Committed()
     {

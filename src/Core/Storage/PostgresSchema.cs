@@ -15,12 +15,22 @@ internal static class PostgresSchema
 {
     private const string Scratch = "gz_wanted";
 
-    /// <summary>One row for each group of changes, in the order of their commits.</summary>
+    /// <summary>One row for each group of changes, in the order of their commits, with what it tells other machines; and up to which number rows were removed.</summary>
     private const string Feed = """
         CREATE TABLE IF NOT EXISTS change_feed(
             number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
             id bytea NOT NULL UNIQUE CHECK (length(id) = 16),
-            at bigint NOT NULL);
+            at bigint NOT NULL,
+            changes text NOT NULL);
+        CREATE TABLE IF NOT EXISTS change_feed_start(
+            one bigint PRIMARY KEY CHECK (one = 1),
+            number bigint NOT NULL);
+        INSERT INTO change_feed_start(one, number) VALUES (1, 0) ON CONFLICT DO NOTHING;
+        CREATE TABLE IF NOT EXISTS machine(
+            run text PRIMARY KEY,
+            silo text NOT NULL,
+            began bigint NOT NULL,
+            ended bigint NOT NULL);
 
         """;
 

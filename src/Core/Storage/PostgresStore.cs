@@ -18,14 +18,19 @@ internal sealed class PostgresStore : SqlStore
     /// <summary>The key of the lock that the one who writes holds. One world has the whole database, so one key does.</summary>
     private const long WriterLock = 0x676F6E677A6869;
 
-    private const long NodeLock = WriterLock + 1;
+    private const long NodeLock = WriterLock + 1, ReshapeLock = WriterLock + 2;
+
+    /// <summary>A client that is gone is noticed by the server within ten seconds, and what its session holds is let go.</summary>
+    private const string KeepAlive = "-c tcp_user_timeout=8s -c tcp_keepalives_idle=3 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=5";
+
+    private const int FollowSeconds = 2;
 
     /// <summary>
     /// What a writer's session keeps to: a transaction that does nothing for so long is the transaction of a machine that has stopped, and the server ends it; so is one whose packets
     /// nobody acknowledges. A statement or a lock that takes longer is given up, and nothing of the group was kept.
     /// </summary>
     private const string WriterSettings =
-        "-c synchronous_commit=on -c idle_in_transaction_session_timeout=5s -c lock_timeout=20s -c statement_timeout=60s -c tcp_user_timeout=8s -c tcp_keepalives_idle=3 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=5";
+        "-c synchronous_commit=on -c idle_in_transaction_session_timeout=5s -c lock_timeout=20s -c statement_timeout=60s " + KeepAlive;
 
     /// <summary>How long a group whose commit gave no answer waits for a database that can tell; then only a restart does.</summary>
     private static readonly TimeSpan OutcomeWait = TimeSpan.FromMinutes(2);
@@ -81,24 +86,29 @@ internal sealed class PostgresStore : SqlStore
     public override bool KeptNothing(Exception e) => e is PostgresException;
 
     /// <summary>A row of <c>change_feed</c>: written by every group, in the order of commits, since one machine writes at a time.</summary>
-    internal override Guid? Mark(DbConnection connection, DbTransaction transaction, ref long? last)
+    internal override (Guid Id, long Number)? Mark(DbConnection connection, DbTransaction transaction, ChangeFeed feed, IReadOnlyCollection<(FeedTopic, long[])> told)
     {
         var mark = new Guid(RandomNumberGenerator.GetBytes(16));
-        using var command = connection.Command("""
+        long number;
+        using (var command = connection.Command("""
             WITH before AS (SELECT coalesce(max(number), 0) AS number FROM change_feed)
-            INSERT INTO change_feed(id, at) VALUES (@id, @at) RETURNING number, (SELECT number FROM before)
-            """, transaction).Set("@id", mark.ToByteArray(bigEndian: true)).Set("@at", Microseconds.From(TimeProvider.System.GetUtcNow()));
-        using var reader = command.ExecuteReader();
-        reader.Read();
-        if (last is { } known && known != reader.GetInt64(1))
-            throw new WriterStoppedException(new InvalidOperationException("Another process has written to the database of this world."));
-        last = reader.GetInt64(0);
-        return mark;
+            INSERT INTO change_feed(id, at, changes) VALUES (@id, @at, @changes) RETURNING number, (SELECT number FROM before)
+            """, transaction))
+        {
+            command.Set("@id", mark.ToByteArray(bigEndian: true)).Set("@at", Microseconds.From(TimeProvider.System.GetUtcNow())).Set("@changes", ChangeFeed.Text(told));
+            using var reader = command.ExecuteReader();
+            reader.Read();
+            if (feed.Last is { } known && known != reader.GetInt64(1))
+                throw new WriterStoppedException(new InvalidOperationException("Another process has written to the database of this world."));
+            number = reader.GetInt64(0);
+        }
+        feed.Prune(connection, transaction, number);
+        return (mark, number);
     }
 
     /// <summary>
-    /// Held by a node from its start to its end, so that a second one on the same database is refused. It goes with the connection; that two never write in turns even then is what
-    /// <see cref="Mark"/> sees to.
+    /// Held by a node from its start to its end: alone by one that shares its database with nobody, so that a second is refused; together by the machines of a cluster. It goes with the
+    /// connection; that two never write in turns even then is what <see cref="Mark"/> sees to.
     /// </summary>
     /// <returns>Null when another holds it.</returns>
     public static IDisposable? TryHold(World world)
@@ -106,7 +116,7 @@ internal sealed class PostgresStore : SqlStore
         var connection = Open(world, "node", "", pooling: false);
         try
         {
-            using var command = connection.Command("SELECT pg_try_advisory_lock(@key)").Set("@key", NodeLock);
+            using var command = connection.Command(world.Shared ? "SELECT pg_try_advisory_lock_shared(@key)" : "SELECT pg_try_advisory_lock(@key)").Set("@key", NodeLock);
             if (command.IsTrue())
                 return connection;
         }
@@ -117,6 +127,42 @@ internal sealed class PostgresStore : SqlStore
         }
         connection.Dispose();
         return null;
+    }
+
+    /// <summary>Tries to be the only machine that rewrites files of records; null while another does. It goes with the connection.</summary>
+    public static IDisposable? TryReshape(World world)
+    {
+        var connection = Open(world, "reshape", KeepAlive, pooling: false);
+        try
+        {
+            using var command = connection.Command("SELECT pg_try_advisory_lock(@key)").Set("@key", ReshapeLock);
+            if (command.IsTrue())
+                return connection;
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
+        connection.Dispose();
+        return null;
+    }
+
+    /// <summary>For looks at what other machines wrote: an answer that takes longer is none, since whoever asks waits for it.</summary>
+    internal static NpgsqlConnection OpenFollower(World world)
+    {
+        var settings = new NpgsqlConnectionStringBuilder(Settings(world, "feed", ReaderSettings + " " + KeepAlive, pooling: false)) { Timeout = FollowSeconds, CommandTimeout = FollowSeconds, CancellationTimeout = 500 };
+        var connection = new NpgsqlConnection(settings.ToString());
+        try
+        {
+            connection.Open();
+            return connection;
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
     }
 
     /// <summary>

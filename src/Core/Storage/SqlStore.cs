@@ -64,10 +64,9 @@ public abstract class SqlStore
     /// <summary>Whether a failed statement or commit left nothing behind, and trying again is right.</summary>
     public abstract bool KeptNothing(Exception e);
 
-    /// <summary>Writes into a group's transaction, last of all, by what it can be found again; null where a commit's own answer is all there is.</summary>
-    /// <param name="last">The number of the last group this writer has kept, or null before its first; set to this group's.</param>
+    /// <summary>Writes into a group's transaction, last of all, by what it can be found again, and what it tells other machines; null where a commit's own answer is all there is.</summary>
     /// <exception cref="WriterStoppedException">Somebody else has written since: what this process has in memory is not what the database holds.</exception>
-    internal virtual Guid? Mark(DbConnection connection, DbTransaction transaction, ref long? last) => null;
+    internal virtual (Guid Id, long Number)? Mark(DbConnection connection, DbTransaction transaction, ChangeFeed feed, IReadOnlyCollection<(FeedTopic, long[])> told) => null;
 
     /// <summary>After a commit that gave no answer: whether it was kept. Waits until the database can tell; null when it could not for too long.</summary>
     /// <param name="stop">Gives up waiting.</param>

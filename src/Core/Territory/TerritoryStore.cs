@@ -35,6 +35,7 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
 
     // Whoever replaces the standing index holds it: the writer after a commit, or the first to ask on a new day.
     private readonly Lock _replacing = new();
+    private volatile bool _stale;
     private volatile Standing _standing = new(TerritoryIndex.Empty, DateTimeOffset.MinValue, DateTimeOffset.MaxValue);
 
     /// <summary>An index and the moments between which it tells the truth.</summary>
@@ -46,7 +47,17 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
     /// <summary>When the next reform takes effect: until then whatever was worked out from <see cref="Index"/> holds, unless the policy epoch rises.</summary>
     public DateTimeOffset NextReform => Current().Until;
 
+    /// <summary>Reads the places, and from then on anew whenever another machine has changed some.</summary>
     public void Open()
+    {
+        var places = Read();
+        lock (_replacing)
+            _standing = Build(places);
+        // Read when they are next asked for: it may take long, and whoever tells of it waits for nobody.
+        writer.Feed.Follow(FeedTopic.Places, _ => _stale = true);
+    }
+
+    private List<Place> Read()
     {
         using var connection = NodeDatabase.OpenReader(world);
         using var command = connection.CreateCommand();
@@ -55,8 +66,7 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
         var places = new List<Place>();
         while (reader.Read())
             places.Add(JsonSerializer.Deserialize<StoredPlace>(reader.GetString(0), Json)!.ToPlace());
-        lock (_replacing)
-            _standing = Build(places);
+        return places;
     }
 
     /// <summary>Adds or replaces places, all or none; answers how many the territory now has.</summary>
@@ -89,6 +99,7 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
             }
             AuditNote.Add(scope, new AuditContext(author, clock.GetUtcNow(), "import places"), "Place", places.Count, digest.GetHashAndReset(), Digest(scope.Command(AllInOrder), out _));
             // Merged with what stands by then, so that two imports in one group commit both count.
+            scope.Tell(FeedTopic.Places);
             scope.AfterCommit(() => Merge(places));
             // Grants were compiled to ranges of codes: who runs a place decides who reads its records.
             epoch.Raise(scope);
@@ -139,13 +150,14 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
     }
 
     /// <summary>Whether a text is the code of a known place.</summary>
-    public bool Knows(string code) => _standing.Index.IsKnown(code.AsSpan());
+    public bool Knows(string code) => (_stale ? Current() : _standing).Index.IsKnown(code.AsSpan());
 
     /// <summary>For the intake: strips a code and answers whether it is known, and what of it and above it has dates.</summary>
     public bool TryRead(ReadOnlySpan<byte> text, Span<byte> stripped, out int length, out IReadOnlyList<Place> dated)
     {
         (length, dated) = (0, []);
-        var index = _standing.Index;
+        // Asked for each row: the day is the next reading's to look at.
+        var index = (_stale ? Current() : _standing).Index;
         if (!PlaceCode.TryParse(text, out var code) || !index.IsKnown(code))
             return false;
         dated = index.DatesOf(code);
@@ -156,10 +168,23 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
     {
         var standing = _standing;
         var now = clock.GetUtcNow();
-        if (now >= standing.From && now < standing.Until)
+        if (now >= standing.From && now < standing.Until && !_stale)
             return standing;
         lock (_replacing)
         {
+            if (_stale)
+            {
+                _stale = false;
+                try
+                {
+                    _standing = Build(Read());
+                }
+                catch
+                {
+                    _stale = true;
+                    throw;
+                }
+            }
             standing = _standing;
             if (now < standing.From || now >= standing.Until)
                 _standing = standing = Build(standing.Index.Places);

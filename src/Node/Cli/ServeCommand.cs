@@ -18,7 +18,7 @@ internal static class ServeCommand
         var client = new Option<string?>("--bootstrap-client") { Description = Say.In("ID:SECRET of a client that may do everything, made on an empty node.", "在空节点上创建的全权客户端，写作 ID:密钥。") };
         var segments = new Option<string?>("--segments") { Description = Say.In("Where records' files are kept: a shared directory, or s3://BUCKET/PREFIX?endpoint=…; without it in the data directory.", "记录数据文件的存放处：共享目录，或 s3://桶/前缀?endpoint=…；不给出时在数据目录中。") };
         var sample = new Option<bool>("--sample") { Description = Say.In("Fill an empty node with the made-up sample city and print accounts to look round with.", "用虚构的示例城市填充空节点，并打印可供浏览的账号。") };
-        var cluster = new Option<string?>("--cluster") { Description = Say.In("PostgreSQL connection string of the cluster to join; needs LedgerOrigin in the configuration.", "要加入的集群的 PostgreSQL 连接串；配置中须有 LedgerOrigin。") };
+        var cluster = new Option<string?>("--cluster") { Description = Say.In("PostgreSQL connection string of the database that the machines of a cluster share; needs --segments.", "集群各机器共用的 PostgreSQL 数据库连接串；须同时给出 --segments。") };
         var silo = new Option<string?>("--silo-address") { Description = Say.In("Address the other machines of the cluster reach this one by (default: 127.0.0.1); others than loopback need certificates.", "集群中其他机器访问本机所用的地址（默认 127.0.0.1）；非回环地址须配证书。") };
         var command = new Verb("serve", "Run the node until it is told to stop.", "运行节点，直到被要求停止。",
             "serve --sample", "serve --empty --data /srv/gongzhi", "serve --data try --bootstrap-client demo:change-me-please --port 5081")

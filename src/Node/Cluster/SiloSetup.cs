@@ -1,5 +1,6 @@
 using System.Net;
 using Gongzhi.Core;
+using Gongzhi.Core.Storage.Segments;
 using Gongzhi.Node.Hosting;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -36,7 +37,7 @@ internal static class SiloSetup
     {
         services.AddLogging(logging => logging.AddFilter("Orleans", LogLevel.Warning).AddFilter("Microsoft.Orleans", LogLevel.Warning)
             // The first recommends a garbage collector that takes several times the memory; the second reports a stall at each stop, as long as the machine has been up.
-            .AddFilter("Polly", LogLevel.Warning).AddFilter("Orleans.Runtime.Silo", LogLevel.Error).AddFilter("Orleans.Runtime.Watchdog", LogLevel.Error));
+            .AddFilter("Polly", LogLevel.Warning).AddFilter(typeof(SegmentReleases).FullName, LogLevel.Warning).AddFilter("Orleans.Runtime.Silo", LogLevel.Error).AddFilter("Orleans.Runtime.Watchdog", LogLevel.Error));
         services.TryAddSingleton(TimeProvider.System);
         // A clock that a test sets by hand must not move the silo's timers.
         services.AddKeyedSingleton(KeyedService.AnyKey, TimeProvider.System);
@@ -48,11 +49,20 @@ internal static class SiloSetup
         {
             silo.Configure<ClusterOptions>(o => (o.ClusterId, o.ServiceId) = (world.Mark, "gongzhi"));
             silo.Configure<ClusterMembershipOptions>(Liveness);
+            if (world.Shared)
+                silo.AddGrainService<SegmentReleases>();
             if (options.Cluster is null)
                 AddAlone(silo, options);
             else
                 AddCluster(silo, options, world);
         });
+        if (world.Shared)
+        {
+            services.AddSingleton<ISegmentPeers, ClusterPeers>();
+            services.AddSingleton<SegmentReleaseClient>();
+            services.AddSingleton<ISeatWork, UpkeepSeat>();
+            services.AddHostedService<FeedLoop>();
+        }
         // After the silo, so started after it and stopped before it.
         services.AddHostedService<SeatKeeper>();
     }
@@ -98,8 +108,6 @@ internal static class SiloSetup
 
     private static void AddCluster(ISiloBuilder silo, NodeOptions options, World world)
     {
-        if (options.LedgerOrigin is null)
-            throw new StartRefusedException("Cluster needs LedgerOrigin, the same on every machine: without it each draws its own, and they would never meet.");
         if (!IPAddress.TryParse(options.SiloAddress, out var address) || address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any))
             throw new StartRefusedException($"SiloAddress must be the one address of this machine that the others reach it by, not {options.SiloAddress}.");
         var certificates = SiloCertificates.Load(options, TimeProvider.System);

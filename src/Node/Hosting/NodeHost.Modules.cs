@@ -47,7 +47,9 @@ public static partial class NodeHost
             world, provider.GetRequiredService<NodeWriter>(), provider.GetRequiredService<PolicyEpoch>(), provider.GetRequiredService<TimeProvider>(), TimeZoneInfo.FindSystemTimeZoneById(options.TimeZone)));
         services.AddSingleton<Catalog>();
         services.AddSingleton<Elements>();
-        services.AddSingleton<ISegmentPeers>(NoSegmentPeers.Instance);
+        if (!world.Shared)
+            services.AddSingleton<ISegmentPeers>(NoSegmentPeers.Instance);
+        services.AddSingleton<Machines>();
         services.AddSingleton(provider => SegmentStores.Make(
             world, provider.GetRequiredService<ISegmentPeers>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(SegmentStores).FullName!)));
         services.AddSingleton<RecordStore>();
@@ -135,10 +137,17 @@ public static partial class NodeHost
     /// </summary>
     private sealed class RecordsStartup(
         World world, PolicyEpoch epoch, TerritoryStore territory, Catalog catalog, RecordStore records, Fold fold, Compaction compaction, KeyIndex keys, KeyMerge merge,
-        Erasures erasures, Sequencer sequencer, SegmentSweep sweep)
+        Erasures erasures, Sequencer sequencer, SegmentSweep sweep, NodeWriter writer, Machines machines, IServiceProvider services)
     {
         public async Task OpenAsync(CancellationToken cancel)
         {
+            if (world.Shared)
+            {
+                // From here on what others change is applied to what is read now.
+                await writer.Feed.CurrentAsync(cancel).ConfigureAwait(false);
+                epoch.Follow(writer.Feed);
+                await machines.EnterAsync(records.Segments.Run!, services.GetRequiredService<Orleans.Runtime.ILocalSiloDetails>().SiloAddress.ToParsableString(), cancel).ConfigureAwait(false);
+            }
             using (var connection = NodeDatabase.OpenReader(world))
                 epoch.Load(connection);
             territory.Open();
@@ -146,7 +155,8 @@ public static partial class NodeHost
             await records.OpenAsync(cancel).ConfigureAwait(false);
             _ = fold;
             // Before the keys, which are made from the rows that stay.
-            await erasures.OpenAsync(cancel).ConfigureAwait(false);
+            if (!world.Shared)
+                await erasures.OpenAsync(cancel).ConfigureAwait(false);
             _ = compaction;
             _ = merge;
             _ = sweep;

@@ -164,6 +164,7 @@ public static partial class NodeHost
         app.UseRequestTimeouts();
         app.UseSlowBodies();
         app.UseSameOrigin();
+        app.UseCurrentState();
         app.UseAuthentication();
         app.UseRateLimiter(RateLimits.ForCallers(options));
         app.UseAuthorization();

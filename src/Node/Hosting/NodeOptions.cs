@@ -148,7 +148,7 @@ public sealed record NodeOptions
     [Range(1, 60)]
     public int AccessTokenMinutes { get; init; } = 10;
 
-    /// <summary>Npgsql connection string of the PostgreSQL through which the machines of a cluster know each other; absent: this machine is alone.</summary>
+    /// <summary>Npgsql connection string of the PostgreSQL database that several machines share, for the world's state and for knowing each other; absent: this machine is alone.</summary>
     [StringLength(2_000, MinimumLength = 1)]
     public string? Cluster { get; init; }
 

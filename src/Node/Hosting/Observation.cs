@@ -56,11 +56,11 @@ internal static class Observation
     public static void MapObservation(this WebApplication app, NodeOptions options)
     {
         app.MapHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false, ResponseWriter = WriteHealth })
-            .WithMetadata(new EndpointNameMetadata("health-live")).AllowAnonymous();
+            .WithMetadata(new EndpointNameMetadata("health-live"), new AnswersAlone()).AllowAnonymous();
         app.MapHealthChecks("/health/ready", new HealthCheckOptions { ResponseWriter = WriteHealth })
-            .WithMetadata(new EndpointNameMetadata("health-ready")).AllowAnonymous();
+            .WithMetadata(new EndpointNameMetadata("health-ready"), new AnswersAlone()).AllowAnonymous();
         app.MapPrometheusScrapingEndpoint("/metrics")
-            .WithMetadata(new EndpointNameMetadata("metrics")).AllowAnonymous();
+            .WithMetadata(new EndpointNameMetadata("metrics"), new AnswersAlone()).AllowAnonymous();
     }
 
     /// <summary>Keeps /metrics to this machine, or to whoever has the token.</summary>
@@ -123,7 +123,7 @@ internal sealed class StoreHealth(NodeWriter writer, IDbContextFactory<NodeDb> d
 {
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
-        if (writer.Broken is not null)
+        if (writer.Broken is not null || writer.Feed.Lost is not null)
             return HealthCheckResult.Unhealthy("The writer has stopped.");
         var db = await databases.CreateDbContextAsync(cancellationToken).ConfigureAwait(false);
         await using (db.ConfigureAwait(false))

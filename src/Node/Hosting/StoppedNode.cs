@@ -24,7 +24,9 @@ internal static class StoppedNode
             settings[nameof(NodeOptions.World)] = world;
         // No client is made here, whatever the environment of a node says.
         settings[nameof(NodeOptions.BootstrapClient)] = null;
-        return NodeConfiguration.Read(null, settings).Options with { BootstrapClient = null, Cluster = null };
+        var options = NodeConfiguration.Read(null, settings).Options;
+        // Alone on what a cluster has: refused while one of its machines runs.
+        return options with { BootstrapClient = null, Database = options.Database ?? options.Cluster, Cluster = null };
     }
 
     /// <summary>The options of a directory that a node was started on before.</summary>

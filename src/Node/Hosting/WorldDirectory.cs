@@ -57,7 +57,9 @@ public sealed class WorldDirectory : IDisposable
     {
         try
         {
-            return NodeDatabase.TryHold(world) ?? throw new StartRefusedException("Another node is running on the database.");
+            return NodeDatabase.TryHold(world) ?? throw new StartRefusedException(world.Shared
+                ? "A node that is not of the cluster is running on the database."
+                : "Another node is running on the database.");
         }
         catch (System.Data.Common.DbException e)
         {
@@ -65,7 +67,10 @@ public sealed class WorldDirectory : IDisposable
         }
     }
 
-    private static StartRefusedException Unreachable(Exception e) => new($"The PostgreSQL database cannot be used: {e.GetBaseException().Message}");
+    private static Exception Unreachable(System.Data.Common.DbException e) => StoreFaults.IsUnavailable(e)
+        // Trying again may help, which is another exit code.
+        ? new IOException($"PostgreSQL cannot be reached: {e.GetBaseException().Message}", e)
+        : new StartRefusedException($"The PostgreSQL database cannot be used: {e.GetBaseException().Message}");
 
     /// <summary>The name and kind a directory was made with, or null when no node was ever started on it.</summary>
     public static (string Name, string Kind)? Made(string data) =>
@@ -104,7 +109,7 @@ public sealed class WorldDirectory : IDisposable
         {
             var found = JsonSerializer.Deserialize<WorldFile>(File.ReadAllBytes(path))
                 ?? throw new StartRefusedException($"{path} is empty.");
-            if (found.Postgres != options.Database is not null)
+            if (found.Postgres != (options.Database ?? options.Cluster) is not null)
                 throw new StartRefusedException(found.Postgres
                     ? "The state of this data directory is in a PostgreSQL database; give Database as at the first start."
                     : "The state of this data directory is in a file of its own; Database cannot be given to it. Choose another data directory.");
@@ -116,9 +121,9 @@ public sealed class WorldDirectory : IDisposable
         }
         var made = options.LedgerOrigin
             ?? $"gongzhi.invalid/{options.World}-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(6))}";
-        if (options.Database is not null)
+        if ((options.Database ?? options.Cluster) is not null)
             made = Claim(options, root, made);
-        PrivateFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(new WorldFile(options.World, options.Kind.ToString(), made, options.Database is not null)));
+        PrivateFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(new WorldFile(options.World, options.Kind.ToString(), made, (options.Database ?? options.Cluster) is not null)));
         return Make(options, root, made);
     }
 
@@ -143,17 +148,21 @@ public sealed class WorldDirectory : IDisposable
     }
 
     private static World Make(NodeOptions options, string root, string origin) =>
-        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin, FreeBytesMin = options.FreeBytesMin, Segments = options.SegmentPlace(), Database = Address(options) };
+        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin, FreeBytesMin = options.FreeBytesMin, Segments = options.SegmentPlace(), Database = Address(options), Shared = options.Cluster is not null };
 
     private static PostgresAddress? Address(NodeOptions options)
     {
+        if (options.Cluster is not null && options.Database is not null && options.Database != options.Cluster)
+            throw new StartRefusedException("Cluster and Database name two databases; a cluster keeps the world's state where its machines know each other. Give Cluster alone.");
+        if (options.Cluster is not null && options.Segments is null)
+            throw new StartRefusedException("Cluster needs Segments: a directory that every machine mounts, or object storage. See docs/guide/operator.md.");
         try
         {
-            return options.Database is null ? null : new PostgresAddress(options.Database);
+            return (options.Database ?? options.Cluster) is { } address ? new PostgresAddress(address) : null;
         }
         catch (ArgumentException)
         {
-            throw new StartRefusedException("Database is not a connection string of PostgreSQL that names a host and a database.");
+            throw new StartRefusedException($"{(options.Cluster is null ? "Database" : "Cluster")} is not a connection string of PostgreSQL that names a host and a database.");
         }
     }
 

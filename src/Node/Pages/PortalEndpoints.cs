@@ -42,6 +42,7 @@ internal static class PortalEndpoints
         app.MapStaticAssets().Add(route =>
         {
             route.Metadata.Add(new AllowAnonymousAttribute());
+            route.Metadata.Add(new AnswersAlone());
             route.Metadata.Add(new EndpointNameMetadata(string.Create(CultureInfo.InvariantCulture, $"asset {assets++} {((RouteEndpointBuilder)route).RoutePattern.RawText}")));
         });
         var pages = app.MapGroup("").ExcludeFromDescription();

@@ -24,14 +24,17 @@ internal sealed class CoreFixture : IAsyncDisposable
     private readonly bool _ownsDirectory;
     private bool _compactionStopped;
 
-    private CoreFixture(string directory, bool ownsDirectory, Action<string, Action>? interposed, TimeProvider clock, Func<World, ITileStore?> tiles, SegmentPlace segments, ISegmentPeers peers)
+    private CoreFixture(string directory, bool ownsDirectory, Action<string, Action>? interposed, TimeProvider clock, Func<World, ITileStore?> tiles, SegmentPlace segments, ISegmentPeers peers, PostgresAddress? shared)
     {
         _ownsDirectory = ownsDirectory;
-        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed, Segments = segments, Database = TestStore.Of(directory) };
+        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed, Segments = segments, Database = shared ?? TestStore.Of(directory), Shared = shared is not null };
         var epoch = new PolicyEpoch();
         using (var db = Open())
             NodeDatabase.Prepare(World, db, [new RecordSchema(), new KeySchema(), new ErasureSchema(), new LogStateSchema(), new PlaceSchema(), epoch]);
         Writer = new NodeWriter(World, Open, NullLogger<NodeWriter>.Instance);
+        Epoch = epoch;
+        Writer.Feed.CurrentAsync(CancellationToken.None).GetAwaiter().GetResult();
+        epoch.Follow(Writer.Feed);
         Catalog = new Core.Catalog.Catalog(World, Writer, epoch, TimeProvider.System);
         Catalog.Open();
         Segments = SegmentStores.Make(World, peers, TimeProvider.System, NullLogger.Instance);
@@ -54,6 +57,7 @@ internal sealed class CoreFixture : IAsyncDisposable
 
     public World World { get; }
     public NodeWriter Writer { get; }
+    public PolicyEpoch Epoch { get; }
     public Core.Catalog.Catalog Catalog { get; }
     public ISegmentStore Segments { get; }
     public RecordStore Store { get; }
@@ -97,18 +101,21 @@ internal sealed class CoreFixture : IAsyncDisposable
     /// <param name="tiles">Where the log's files go.</param>
     /// <param name="segments">Where the segments are kept; the directory's own if left out.</param>
     /// <param name="peers">Other machines that use the same place.</param>
+    /// <param name="shared">A database that other cores use at the same time, as machines of a cluster do.</param>
     public static async Task<CoreFixture> OpenAsync(
         string? directory = null, Action<string, Action>? interposed = null, TimeProvider? clock = null, Func<World, ITileStore?>? tiles = null,
-        SegmentPlace? segments = null, ISegmentPeers? peers = null)
+        SegmentPlace? segments = null, ISegmentPeers? peers = null, PostgresAddress? shared = null)
     {
         var fixture = new CoreFixture(
             directory ?? Directory.CreateTempSubdirectory("gongzhi-test-").FullName, directory is null, interposed, clock ?? TimeProvider.System, tiles ?? (_ => null),
-            segments ?? SegmentPlace.Own, peers ?? NoSegmentPeers.Instance);
+            segments ?? SegmentPlace.Own, peers ?? NoSegmentPeers.Instance, shared);
         try
         {
             await fixture.Erasures.OpenAsync(TestContext.Current.CancellationToken);
             fixture.KeysRebuilt = await fixture.Keys.OpenAsync(fixture.Catalog, TestContext.Current.CancellationToken);
-            await fixture.Sequencer.OpenAsync(TestContext.Current.CancellationToken);
+            // The log's files are a machine's own here.
+            if (shared is null)
+                await fixture.Sequencer.OpenAsync(TestContext.Current.CancellationToken);
             return fixture;
         }
         catch

@@ -24,7 +24,7 @@ public sealed class FoldTests
             {
                 var dataset = await core.DefineAsync("d", Definition);
                 // No fold gets its turn before the stop.
-                await core.Store.Reshaping.WaitAsync(Cancel);
+                using var never = await core.Store.ReshapeAsync(Cancel);
                 for (long at = 0; at < rows; at += IntakeService.TailRowsMax)
                     Assert.True((await core.ContributeAsync(dataset, Csv(at, IntakeService.TailRowsMax, "p"))).Ok);
                 Assert.Equal(rows, core.Store.Manifest(dataset.Number).TailRows);

@@ -131,13 +131,21 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
         _table.Clear();
     }
 
+    /// <summary>Before the transaction: what it lists is where other machines find it, and what others have listed since is here.</summary>
+    public async Task PublishAsync(CancellationToken cancel)
+    {
+        foreach (var (_, path) in _own)
+            await index.PublishAsync(path, cancel).ConfigureAwait(false);
+        await index.RefreshAsync(dataset.Number, cancel).ConfigureAwait(false);
+    }
+
     /// <summary>Inside the contribution's transaction: looks among what was kept since it began, and lists its keys.</summary>
     /// <exception cref="DuplicateKeyException">One of the keys is taken by now.</exception>
     public void Commit(WriteScope scope, Guid batch)
     {
         foreach (var (number, _, name, sequence) in KeyIndex.Runs(scope.Connection, scope.Transaction, dataset.Number, seen.Sequence))
         {
-            using var run = KeyRun.Open(Path.Combine(world.KeyRunDirectory, name + KeyRun.Extension), number, sequence)
+            using var run = index.OpenListed(name, number, sequence)
                 ?? throw new InvalidOperationException($"The key run {name} is listed but cannot be read.");
             foreach (var hash in Hashes())
             {
@@ -172,9 +180,12 @@ internal sealed class KeyCheck(KeyIndex index, World world, Dataset dataset, Key
         foreach (var (run, _) in _own)
         {
             if (_kept || index.Stopped)
+            {
                 run.Dispose();
-            else
-                run.Retire();
+                continue;
+            }
+            run.Retire();
+            index.Forget(run);
         }
     }
 

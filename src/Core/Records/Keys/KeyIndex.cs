@@ -4,6 +4,7 @@ using System.Data.Common;
 using System.Security.Cryptography;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Storage.Segments;
 
 namespace Gongzhi.Core.Records.Keys;
 
@@ -14,7 +15,7 @@ internal sealed record KeyList(ImmutableArray<KeyRun> Runs, long Sequence);
 /// Which record has which key, for datasets with a primary key or unique fields: sorted runs of hashes in files, and those of small contributions in
 /// SQL until there are enough for a run. A contribution looks before it writes and once more inside its own transaction, so of two with the same key one wins.
 /// </summary>
-public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
+public sealed partial class KeyIndex(World world, NodeWriter writer, RecordStore store)
 {
     private readonly ConcurrentDictionary<long, KeyList> _lists = new();
     private readonly ConcurrentDictionary<long, byte[]> _secrets = new();
@@ -51,7 +52,13 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
             }
             foreach (var (number, dataset, name, sequence) in Runs(connection, null, null, -1))
             {
-                var path = Path.Combine(world.KeyRunDirectory, name + KeyRun.Extension);
+                var path = PathOf(name);
+                if (Files is not null)
+                {
+                    // Others may be listing at this moment: read and fetched one dataset at a time, below.
+                    listed.Add(Path.GetFileName(path));
+                    continue;
+                }
                 if (KeyRun.Open(path, number, sequence) is not { } run)
                 {
                     broken.Add(dataset);
@@ -76,6 +83,7 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
         }
         foreach (var path in Directory.EnumerateFiles(world.KeyRunDirectory).Where(p => !listed.Contains(Path.GetFileName(p))))
             File.Delete(path);
+        await OpenSharedAsync(listed, broken, cancel).ConfigureAwait(false);
         var rebuilt = 0;
         foreach (var dataset in broken.Select(catalog.Find).OfType<Dataset>())
         {
@@ -84,6 +92,9 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
         }
         return rebuilt;
     }
+
+    /// <summary>Whether this machine merges in the background.</summary>
+    internal bool KeepsUp => store.KeepsUp;
 
     /// <summary>The outcome of a commit is unknown; files it may have listed are the next start's to judge.</summary>
     internal bool Stopped => writer.Broken is not null;
@@ -94,7 +105,7 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
         if (!KeyRules.Any(dataset))
             return null;
         var rules = KeyRules.For(dataset, await SecretAsync(dataset.Number, cancel).ConfigureAwait(false));
-        return new KeyCheck(this, world, dataset, rules, Use(dataset.Number));
+        return new KeyCheck(this, world, dataset, rules, await UseAsync(dataset.Number, cancel).ConfigureAwait(false));
     }
 
     internal async Task<byte[]> SecretAsync(long dataset, CancellationToken cancel) =>
@@ -113,8 +124,10 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
         }, cancel).ConfigureAwait(false);
 
     /// <summary>The runs as they are now, each held until the caller disposes it.</summary>
-    internal KeyList Use(long dataset)
+    internal async ValueTask<KeyList> UseAsync(long dataset, CancellationToken cancel)
     {
+        if (_stale.ContainsKey(dataset))
+            await RefreshAsync(dataset, cancel).ConfigureAwait(false);
         lock (_lock)
         {
             var list = _lists.GetValueOrDefault(dataset, new KeyList([], 0));
@@ -141,6 +154,7 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
         insert.Set("@entries", entries);
         insert.Set("@sequence", sequence);
         var number = (long)insert.ExecuteScalar()!;
+        scope.Tell(FeedTopic.Keys, dataset, sequence, 1);
         scope.AfterCommit(() => Change(dataset, sequence, KeyRun.Open(path, number, sequence)!, merged ?? []));
     }
 
@@ -159,6 +173,7 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
             (hash.Value, batch.Value, ordinal.Value) = (Bytes(entry.Hash), RecordId.Bytes(entry.Batch), (long)entry.Ordinal);
             insert.ExecuteNonQuery();
         }
+        scope.Tell(FeedTopic.Keys, dataset, sequence, 0);
         scope.AfterCommit(() => Change(dataset, sequence, null, []));
     }
 
@@ -188,6 +203,7 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
                 command.Set("@format", (long)KeyRun.FormatVersion);
             command.ExecuteNonQuery();
         }
+        scope.Tell(FeedTopic.Keys, dataset, -1, 1);
         scope.AfterCommit(() =>
         {
             lock (_lock)
@@ -212,11 +228,21 @@ public sealed class KeyIndex(World world, NodeWriter writer, RecordStore store)
         lock (_lock)
         {
             var list = _lists.GetValueOrDefault(dataset, new KeyList([], 0));
+            if (Files is not null && (_stale.ContainsKey(dataset) || sequence != list.Sequence + 1))
+            {
+                // Something of another machine is missing in between, or it was read together with that already: the next reader reads it all.
+                added?.Dispose();
+                if (sequence > list.Sequence)
+                    _stale[dataset] = true;
+                return;
+            }
             var runs = list.Runs.RemoveRange(removed);
             _lists[dataset] = new KeyList(added is null ? runs : runs.Add(added), sequence);
             foreach (var run in removed)
                 run.Retire();
         }
+        foreach (var run in removed)
+            Forget(run);
         Listed?.Invoke(dataset);
     }
 

@@ -69,7 +69,7 @@ public sealed class KeyMerge : IAsyncDisposable
 
     private void Look(long dataset)
     {
-        if (_asked.TryAdd(dataset, true))
+        if (_index.KeepsUp && _asked.TryAdd(dataset, true))
             _due.Writer.TryWrite(dataset);
     }
 
@@ -134,7 +134,7 @@ public sealed class KeyMerge : IAsyncDisposable
 
     private async Task<bool> MergeOnceAsync(long dataset, CancellationToken cancel)
     {
-        var list = _index.Use(dataset);
+        var list = await _index.UseAsync(dataset, cancel).ConfigureAwait(false);
         try
         {
             var due = list.Runs.GroupBy(r => BitOperations.Log2((uint)Math.Max(1, r.Count / TailKeysMin)) / 2).Where(g => g.Count() >= RunsMin).MinBy(g => g.Key)?.ToList();
@@ -155,6 +155,7 @@ public sealed class KeyMerge : IAsyncDisposable
     {
         try
         {
+            await _index.PublishAsync(path, cancel).ConfigureAwait(false);
             await _writer.RunAsync(swap, cancel).ConfigureAwait(false);
         }
         catch (Exception e) when (e is not WriterStoppedException)

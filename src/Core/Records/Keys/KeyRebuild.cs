@@ -15,8 +15,7 @@ internal static class KeyRebuild
         var rules = KeyRules.For(dataset, await index.SecretAsync(dataset.Number, cancel).ConfigureAwait(false));
         var keys = new Pending(world);
         // A fold or a merge in between would move rows from where they are still to be looked for to where that was done.
-        await store.Reshaping.WaitAsync(cancel).ConfigureAwait(false);
-        try
+        using (await store.ReshapeAsync(cancel).ConfigureAwait(false))
         {
             foreach (var segment in store.Manifest(dataset.Number).Segments)
             {
@@ -33,10 +32,8 @@ internal static class KeyRebuild
                 keys.Add(RowDecoder.Decode(Version(catalog, dataset, version.Key), [.. version]), rules);
             keys.Seal();
         }
-        finally
-        {
-            store.Reshaping.Release();
-        }
+        foreach (var (path, _) in keys.Runs)
+            await index.PublishAsync(path, cancel).ConfigureAwait(false);
         await writer.RunAsync(scope =>
         {
             index.Clear(scope, dataset.Number);

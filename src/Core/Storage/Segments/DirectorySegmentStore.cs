@@ -30,11 +30,16 @@ public sealed class DirectorySegmentStore : ISegmentStore
         _marks = new Marks(directory);
         _claims = new SegmentClaims(_marks, world, peers, clock, log);
         _temporaries = _claims.Machine + ".";
+        Files = new SharedDirectoryFiles(world, directory);
     }
 
     public string Directory { get; }
 
     public bool Shared => _claims is not null;
+
+    public string? Run => _claims?.Run;
+
+    public ISharedFiles? Files { get; }
 
     public long FetchBytesMax => long.MaxValue;
 

@@ -8,8 +8,8 @@ public interface ISegmentPeers
 {
     /// <summary>
     /// Completes when every other machine has confirmed that it reads the segment no more, will not begin to, and has no copy of it. Each does so by
-    /// <see cref="Records.SegmentUses.ReleaseAsync"/>, once its own list no longer names the segment. A machine that is down and may hold a copy on its disk has not
-    /// confirmed: this fails or waits, and an erasure is not finished before.
+    /// <see cref="Records.SegmentUses.ReleaseAsync"/>, once its own list no longer names the segment. A machine that is known
+    /// to be down is not waited for: before anything else it deletes, at its next start, the copies that no list names. One that only does not answer is.
     /// </summary>
     /// <exception cref="Exception">Somebody did not confirm; the file stays and is asked about again.</exception>
     Task ReleaseAsync(string name, CancellationToken cancel);

@@ -13,6 +13,12 @@ public interface ISegmentStore : IAsyncDisposable
     /// <summary>Whether other machines use the store too.</summary>
     bool Shared { get; }
 
+    /// <summary>By what this process marks what it is about to list; null where the store is one machine's.</summary>
+    string? Run { get; }
+
+    /// <summary>Where machines that share the store keep further files; null where it is one machine's.</summary>
+    ISharedFiles? Files { get; }
+
     /// <summary>Where a segment is read, once it was fetched.</summary>
     string PathOf(string name) => Path.Combine(Directory, name + Extension);
 

@@ -25,11 +25,16 @@ public sealed class S3SegmentStore : ISegmentStore
         _objects = new S3Objects(_place, clock, log);
         _claims = new SegmentClaims(_objects, world, peers, clock, log);
         _cache = new SegmentCache(Directory, _place.CacheBytesMax);
+        Files = new S3Files(_objects, clock);
     }
 
     public string Directory { get; }
 
     public bool Shared => true;
+
+    public string? Run => _claims.Run;
+
+    public ISharedFiles? Files { get; }
 
     public long FetchBytesMax => Math.Max(1, _place.CacheBytesMax / 2);
 

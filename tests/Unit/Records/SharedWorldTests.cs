@@ -1,0 +1,216 @@
+using System.Globalization;
+using System.Text;
+using Gongzhi.Core.Intake;
+using Gongzhi.Core.Records;
+using Gongzhi.Core.Storage;
+using Gongzhi.Core.Storage.Segments;
+using Gongzhi.Tests.Shared;
+
+namespace Gongzhi.Tests.Unit.Records;
+
+/// <summary>Two cores on one PostgreSQL database and one directory of segments, as two machines have them.</summary>
+public sealed class SharedWorldTests : IAsyncLifetime
+{
+    private const string Plain = """{"schema":{"fields":[{"name":"v","type":"string"}]}}""";
+    private const string Keyed = """{"schema":{"fields":[{"name":"v","type":"string"}],"primaryKey":["v"]}}""";
+
+    private readonly string _root = Directory.CreateTempSubdirectory("gongzhi-two-").FullName;
+    private readonly List<CoreFixture> _cores = [];
+    private PostgresAddress _database = null!;
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync()
+    {
+        Assert.SkipWhen(PostgresServer.Missing is not null, PostgresServer.Missing ?? "");
+        _database = new PostgresAddress(await (await PostgresServer.Shared).NewDatabaseAsync());
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var core in _cores)
+            await core.DisposeAsync();
+        Directory.Delete(_root, recursive: true);
+    }
+
+    [Fact]
+    public async Task What_one_machine_commits_the_other_shows_when_it_is_asked()
+    {
+        var (a, b) = (await MachineAsync("a"), await MachineAsync("b"));
+        var here = await a.DefineAsync("d", Plain);
+        var one = RecordId.Of((await a.ContributeAsync(here, Csv("one"))).Value!.Batch.Id, 0);
+        await b.Writer.Feed.CurrentAsync(Cancel);
+        var there = b.Catalog.Find("d")!;
+        Assert.Equal(here.Number, there.Number);
+        Assert.Equal(["one"], await b.ReadAsync(there, "v"));
+
+        // A tail that both have in memory grows on either side; a large contribution becomes a segment.
+        var two = RecordId.Of((await b.ContributeAsync(there, Csv("two"))).Value!.Batch.Id, 0);
+        await a.Writer.Feed.CurrentAsync(Cancel);
+        Assert.Equal(["one", "two"], await a.ReadAsync(here, "v"));
+        await a.ContributeAsync(here, Csv([.. Enumerable.Range(0, 5_000).Select(Name)]));
+        await b.Writer.Feed.CurrentAsync(Cancel);
+        Assert.Equal(5_002, (await b.ReadAsync(there, "v")).Count);
+
+        // A fold on one side takes rows out of the other's tail.
+        await a.Fold.FoldAsync(here, Cancel);
+        await b.ContributeAsync(there, Csv("three"));
+        await a.Writer.Feed.CurrentAsync(Cancel);
+        await b.Writer.Feed.CurrentAsync(Cancel);
+        Assert.Equal(5_003, (await b.ReadAsync(there, "v")).Count);
+        Assert.Equal(5_003, (await a.ReadAsync(here, "v")).Count);
+        Assert.Equal(a.Store.Manifest(here.Number).Segments.Select(s => s.Number), b.Store.Manifest(here.Number).Segments.Select(s => s.Number));
+        Assert.Equal((1, 1), (a.Store.Manifest(here.Number).TailRows, b.Store.Manifest(here.Number).TailRows));
+
+        // A correction and an erasure, each made where the other did not write last.
+        Assert.True((await b.ContributeAsync(there, $"v,_supersedes\r\none corrected,{one}\r\n")).Ok);
+        await a.Writer.Feed.CurrentAsync(Cancel);
+        Assert.Contains("one corrected", await a.ReadAsync(here, "v"));
+        Assert.DoesNotContain("one", await a.ReadAsync(here, "v"));
+        var erased = await a.Erasures.EraseAsync(new ErasureRequest { Dataset = here, Records = [two], Reason = "asked for", Author = "steward" }, Cancel);
+        Assert.True(erased.Ok, erased.Problem?.Detail);
+        await b.Writer.Feed.CurrentAsync(Cancel);
+        Assert.DoesNotContain("two", await b.ReadAsync(there, "v"));
+
+        // Definitions go their way too, and the policy epoch with them.
+        var epoch = b.Epoch.Current;
+        await a.DefineAsync("d", """{"schema":{"fields":[{"name":"v","type":"string"},{"name":"w","type":"string"}]}}""");
+        await b.Writer.Feed.CurrentAsync(Cancel);
+        Assert.Equal(2, b.Catalog.Find("d")!.Version);
+        Assert.True(b.Epoch.Current > epoch);
+        Assert.Equal(a.Epoch.Current, b.Epoch.Current);
+    }
+
+    [Fact]
+    public async Task Under_load_from_both_sides_with_folds_in_between_both_hold_the_same()
+    {
+        var (a, b) = (await MachineAsync("a"), await MachineAsync("b"));
+        var here = await a.DefineAsync("d", Plain);
+        await b.Writer.Feed.CurrentAsync(Cancel);
+        using var done = new CancellationTokenSource();
+        var folding = Task.Run(async () =>
+        {
+            while (!done.IsCancellationRequested)
+            {
+                await a.Fold.FoldAsync(here, Cancel);
+                await b.Fold.FoldAsync(b.Catalog.Find("d")!, Cancel);
+            }
+        }, Cancel);
+        const int each = 150;
+        await Task.WhenAll(new[] { a, b }.SelectMany((core, m) => Enumerable.Range(0, 4).Select(async t =>
+        {
+            for (var i = 0; i < each; i++)
+            {
+                var kept = await core.ContributeAsync(core.Catalog.Find("d")!, Csv($"{m}-{t}-{i}"));
+                Assert.True(kept.Ok, kept.Problem?.Detail);
+                if (i % 50 == 0)
+                    await core.ReadAsync(core.Catalog.Find("d")!, "v");
+            }
+        })));
+        await done.CancelAsync();
+        await folding;
+        var expected = Enumerable.Range(0, 2).SelectMany(m => Enumerable.Range(0, 4).SelectMany(t => Enumerable.Range(0, each).Select(i => $"{m}-{t}-{i}"))).Order(StringComparer.Ordinal).ToList();
+        foreach (var core in new[] { a, b })
+        {
+            await core.Writer.Feed.CurrentAsync(Cancel);
+            Assert.Equal(expected, await core.ReadAsync(core.Catalog.Find("d")!, "v"));
+        }
+        Assert.Equal(a.Store.Manifest(here.Number) with { Reshaped = 0, Segments = [] }, b.Store.Manifest(here.Number) with { Reshaped = 0, Segments = [] });
+    }
+
+    [Fact]
+    public async Task A_key_is_one_record_s_whichever_machine_took_it()
+    {
+        var (a, b) = (await MachineAsync("a"), await MachineAsync("b"));
+        var here = await a.DefineAsync("k", Keyed);
+        await b.Writer.Feed.CurrentAsync(Cancel);
+        var there = b.Catalog.Find("k")!;
+
+        // Small ones in SQL, large ones in files of sorted hashes, known and unknown to the other.
+        Assert.True((await a.ContributeAsync(here, Csv("x"))).Ok);
+        Assert.Equal("records.duplicateKey", (await b.ContributeAsync(there, Csv("x"))).Problem?.Code);
+        Assert.True((await a.ContributeAsync(here, Csv([.. Enumerable.Range(0, 4_000).Select(Name)]))).Ok);
+        await b.Writer.Feed.CurrentAsync(Cancel);
+        Assert.Equal("records.duplicateKey", (await b.ContributeAsync(there, Csv(Name(17)))).Problem?.Code);
+        Assert.True((await b.ContributeAsync(there, Csv([.. Enumerable.Range(4_000, 4_000).Select(Name)]))).Ok);
+        Assert.False((await a.ContributeAsync(here, Csv(Name(4_001)))).Ok);
+
+        // Four more make a merge due; the other reads the merged one next.
+        for (var i = 2; i < 5; i++)
+            Assert.True((await (i % 2 == 0 ? a : b).ContributeAsync(i % 2 == 0 ? here : there, Csv([.. Enumerable.Range(i * 4_000, 4_000).Select(Name)]))).Ok);
+        await a.Writer.Feed.CurrentAsync(Cancel);
+        Assert.True(await a.KeyMerge.MergeAsync(here.Number, Cancel) > 0);
+        await b.Writer.Feed.CurrentAsync(Cancel);
+        Assert.False((await b.ContributeAsync(there, Csv(Name(12_345)))).Ok);
+        Assert.True((await b.ContributeAsync(there, Csv("y"))).Ok);
+        Assert.Equal((0, 0), (a.KeysRebuilt, b.KeysRebuilt));
+
+        // Of two at once, one.
+        for (var i = 0; i < 20; i++)
+        {
+            var both = await Task.WhenAll(TryAsync(a, here, $"race-{i}"), TryAsync(b, there, $"race-{i}"));
+            Assert.Single(both, ok => ok);
+        }
+
+        // A third machine that starts now has copies of the files and makes none anew.
+        var c = await MachineAsync("c");
+        Assert.Equal(0, c.KeysRebuilt);
+        Assert.False((await c.ContributeAsync(c.Catalog.Find("k")!, Csv(Name(3)))).Ok);
+    }
+
+    [Fact]
+    public async Task A_machine_that_was_written_down_as_ended_writes_nothing_more()
+    {
+        var (a, b) = (await MachineAsync("a"), await MachineAsync("b"));
+        await new Machines(b.World, b.Writer).EnterAsync("run-b", "127.0.0.1:1@1", Cancel);
+        Assert.Equal(("127.0.0.1:1@1", false), new Machines(a.World, a.Writer).Find("run-b"));
+        var here = await a.DefineAsync("d", Plain);
+        await b.Writer.Feed.CurrentAsync(Cancel);
+        Assert.True((await b.ContributeAsync(b.Catalog.Find("d")!, Csv("before"))).Ok);
+        await new Machines(a.World, a.Writer).EndAsync("run-b", Cancel);
+        await Assert.ThrowsAsync<WriterStoppedException>(() => b.ContributeAsync(b.Catalog.Find("d")!, Csv("after")));
+        await Assert.ThrowsAsync<WriterStoppedException>(() => b.Writer.Feed.CurrentAsync(Cancel));
+        await a.Writer.Feed.CurrentAsync(Cancel);
+        Assert.Equal(["before"], await a.ReadAsync(here, "v"));
+    }
+
+    [Fact]
+    public async Task A_machine_that_cannot_ask_the_database_answers_from_nothing_old()
+    {
+        var server = await PostgresServer.StartAsync();
+        await using var _ = server;
+        _database = new PostgresAddress(await server.NewDatabaseAsync());
+        var a = await MachineAsync("a");
+        await a.DefineAsync("d", Plain);
+        await a.Writer.Feed.CurrentAsync(Cancel);
+        await server.StopAsync();
+        await Assert.ThrowsAsync<StoreUnavailableException>(() => a.Writer.Feed.CurrentAsync(Cancel));
+        await server.StartAgainAsync();
+        await a.Writer.Feed.CurrentAsync(Cancel);
+        Assert.True((await a.ContributeAsync(a.Catalog.Find("d")!, Csv("again"))).Ok);
+    }
+
+    private static async Task<bool> TryAsync(CoreFixture core, Core.Catalog.Dataset dataset, string value)
+    {
+        try
+        {
+            return (await core.ContributeAsync(dataset, Csv(value))).Ok;
+        }
+        catch (Core.Records.Keys.DuplicateKeyException)
+        {
+            return false;
+        }
+    }
+
+    private async Task<CoreFixture> MachineAsync(string name)
+    {
+        var core = await CoreFixture.OpenAsync(
+            Directory.CreateDirectory(Path.Combine(_root, name)).FullName, shared: _database, segments: SegmentPlace.Parse(Path.Combine(_root, "segments"), null, null, 0));
+        _cores.Add(core);
+        return core;
+    }
+
+    private static string Name(int i) => "n" + i.ToString("D6", CultureInfo.InvariantCulture);
+
+    private static string Csv(params string[] values) => values.Aggregate(new StringBuilder("v\r\n"), (text, value) => text.Append(value).Append("\r\n")).ToString();
+}
