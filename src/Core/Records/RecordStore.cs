@@ -51,9 +51,7 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
         await ReshapingHere.WaitAsync(cancel).ConfigureAwait(false);
         try
         {
-            IDisposable? held = null;
-            while (world.Shared && (held = await Task.Run(() => NodeDatabase.TryReshape(world), cancel).ConfigureAwait(false)) is null)
-                await Task.Delay(ReshapePause, TimeProvider.System, cancel).ConfigureAwait(false);
+            var held = await NodeDatabase.AloneAsync(world, OnlyOne.Reshapes, cancel).ConfigureAwait(false);
             try
             {
                 // What the one before did is to be seen.
@@ -72,8 +70,6 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
             throw;
         }
     }
-
-    private static readonly TimeSpan ReshapePause = TimeSpan.FromMilliseconds(100);
 
     private sealed class Reshaping(SemaphoreSlim here, IDisposable? everywhere) : IDisposable
     {

@@ -21,8 +21,16 @@ public static class NodeDatabase
     /// <summary>Keeps other nodes off a PostgreSQL database until the answer is disposed; null when one is on it.</summary>
     public static IDisposable? TryHold(World world) => PostgresStore.TryHold(world);
 
-    /// <summary>Tries to be the only machine that rewrites files of records, until the answer is disposed; null while another does.</summary>
-    public static IDisposable? TryReshape(World world) => PostgresStore.TryReshape(world);
+    /// <summary>Waits to be the only machine of a shared world that does this, until the answer is disposed; at once where a world has one machine.</summary>
+    public static async Task<IDisposable?> AloneAsync(World world, OnlyOne what, CancellationToken cancel)
+    {
+        IDisposable? held = null;
+        while (world.Shared && (held = await Task.Run(() => PostgresStore.TryAlone(world, what), cancel).ConfigureAwait(false)) is null)
+            await Task.Delay(AlonePause, TimeProvider.System, cancel).ConfigureAwait(false);
+        return held;
+    }
+
+    private static readonly TimeSpan AlonePause = TimeSpan.FromMilliseconds(100);
 
     /// <summary>A transaction on a reader's connection in which every statement sees the same moment.</summary>
     public static DbTransaction BeginSnapshot(this DbConnection connection) => SqlStore.Of(connection).BeginSnapshot(connection);
@@ -46,6 +54,9 @@ public static class NodeDatabase
         store.Prepare(world, creator.GenerateCreateScript(), always, steps, latest);
     }
 }
+
+/// <summary>What machines of one world do one after another.</summary>
+public enum OnlyOne { Reshapes, Starts }
 
 /// <summary>Tables on a hot path, written as plain SQL (<c>CREATE TABLE IF NOT EXISTS</c>) beside the code that uses them.</summary>
 public interface IHotSchema

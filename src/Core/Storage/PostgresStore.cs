@@ -18,7 +18,7 @@ internal sealed class PostgresStore : SqlStore
     /// <summary>The key of the lock that the one who writes holds. One world has the whole database, so one key does.</summary>
     private const long WriterLock = 0x676F6E677A6869;
 
-    private const long NodeLock = WriterLock + 1, ReshapeLock = WriterLock + 2;
+    private const long NodeLock = WriterLock + 1;
 
     /// <summary>A client that is gone is noticed by the server within ten seconds, and what its session holds is let go.</summary>
     private const string KeepAlive = "-c tcp_user_timeout=8s -c tcp_keepalives_idle=3 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=5";
@@ -129,13 +129,13 @@ internal sealed class PostgresStore : SqlStore
         return null;
     }
 
-    /// <summary>Tries to be the only machine that rewrites files of records; null while another does. It goes with the connection.</summary>
-    public static IDisposable? TryReshape(World world)
+    /// <summary>Tries to be the only machine that does this; null while another does. It goes with the connection.</summary>
+    public static IDisposable? TryAlone(World world, OnlyOne what)
     {
-        var connection = Open(world, "reshape", KeepAlive, pooling: false);
+        var connection = Open(world, what == OnlyOne.Starts ? "start" : "reshape", KeepAlive, pooling: false);
         try
         {
-            using var command = connection.Command("SELECT pg_try_advisory_lock(@key)").Set("@key", ReshapeLock);
+            using var command = connection.Command("SELECT pg_try_advisory_lock(@key)").Set("@key", WriterLock + 2 + (int)what);
             if (command.IsTrue())
                 return connection;
         }

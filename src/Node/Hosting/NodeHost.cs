@@ -195,6 +195,8 @@ public static partial class NodeHost
 
     private static async Task PrepareAsync(WebApplication app, NodeOptions options, CancellationToken cancel)
     {
+        // Machines that start at once would each make what an empty database lacks.
+        using var alone = await NodeDatabase.AloneAsync(app.Services.GetRequiredService<World>(), OnlyOne.Starts, cancel).ConfigureAwait(false);
         var scope = app.Services.CreateAsyncScope();
         await using (scope.ConfigureAwait(false))
         {
