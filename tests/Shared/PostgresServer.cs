@@ -25,12 +25,12 @@ public sealed class PostgresServer : IAsyncDisposable
     private readonly string _options;
     private int _databases;
 
-    private PostgresServer(string root, int port, bool durable)
+    private PostgresServer(string root, int port, bool durable, string addresses)
     {
         (_root, Port) = (root, port);
         _options = string.Join(' ', new[]
         {
-            "listen_addresses=127.0.0.1", "unix_socket_directories=" + root, "port=" + port.ToString(CultureInfo.InvariantCulture),
+            "listen_addresses=" + addresses, "unix_socket_directories=" + root, "port=" + port.ToString(CultureInfo.InvariantCulture),
             durable ? "fsync=on" : "fsync=off", "synchronous_commit=on", "shared_buffers=128MB", "max_connections=400",
         }.Select(s => "-c " + s));
     }
@@ -47,14 +47,17 @@ public sealed class PostgresServer : IAsyncDisposable
 
     /// <summary>Makes a cluster and starts it.</summary>
     /// <param name="durable">Whether its commits outlast a crash of the machine; without it tests that make a thousand databases take half the time.</param>
-    public static async Task<PostgresServer> StartAsync(bool durable = true)
+    /// <param name="network">A further address to listen on, with the network that may connect to it; null for loopback alone.</param>
+    public static async Task<PostgresServer> StartAsync(bool durable = true, (string Address, string Network)? network = null)
     {
         var root = Directory.CreateTempSubdirectory("gongzhi-pg-").FullName;
         // The server refuses to run as root; Debian's package brings the user it should run as.
         if (Environment.UserName == "root")
             await RunAsync("chown", "postgres", root).ConfigureAwait(false);
-        var server = new PostgresServer(root, FreePort(), durable);
+        var server = new PostgresServer(root, FreePort(), durable, network is { } more ? "127.0.0.1," + more.Address : "127.0.0.1");
         await AsOwnerAsync("initdb", "-D", server.Data, "-U", "gongzhi", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync").ConfigureAwait(false);
+        if (network is not null)
+            await File.AppendAllTextAsync(Path.Combine(server.Data, "pg_hba.conf"), $"host all all {network.Value.Network} trust\n").ConfigureAwait(false);
         await server.StartAgainAsync().ConfigureAwait(false);
         server.Watch();
         return server;
@@ -86,8 +89,8 @@ public sealed class PostgresServer : IAsyncDisposable
         return ConnectionString(name);
     }
 
-    public string ConnectionString(string database) =>
-        string.Create(CultureInfo.InvariantCulture, $"Host=127.0.0.1;Port={Port};Username=gongzhi;Database={database}");
+    public string ConnectionString(string database, string address = "127.0.0.1") =>
+        string.Create(CultureInfo.InvariantCulture, $"Host={address};Port={Port};Username=gongzhi;Database={database}");
 
     /// <summary>Runs a statement in the maintenance database.</summary>
     public async Task ExecuteAsync(string sql)

@@ -1,6 +1,8 @@
 using System.Diagnostics.Metrics;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
+using Gongzhi.Node.Cluster;
+using Orleans.Runtime;
 
 namespace Gongzhi.Node.Hosting;
 
@@ -13,13 +15,15 @@ internal sealed class NodeGauges : IHostedService, IDisposable
     private readonly Core.World _world;
     private readonly TimeProvider _clock;
 
-    public NodeGauges(Core.World world, Sequencer sequencer, NodeWriter writer, TimeProvider clock)
+    public NodeGauges(Core.World world, Sequencer sequencer, NodeWriter writer, SeatWorks seats, IClusterMembershipService members, TimeProvider clock)
     {
         (_world, _clock) = (world, clock);
         _meter.CreateObservableGauge("gongzhi.ledger.size", () => sequencer.IsOpen ? sequencer.Log.Head.Size : 0, description: "Entries in the ledger.");
         _meter.CreateObservableGauge("gongzhi.ledger.waiting", () => Waiting().Count, description: "Entries that are kept and wait to be put into the ledger.");
         _meter.CreateObservableGauge("gongzhi.ledger.lag", () => Waiting().Seconds, "s", "Age of the oldest entry that waits.");
         _meter.CreateObservableGauge("gongzhi.writer.queue", () => writer.Waiting, description: "Changes that wait for the writer.");
+        _meter.CreateObservableGauge("gongzhi.cluster.machines", () => members.CurrentSnapshot.Members.Values.Count(m => m.Status == SiloStatus.Active), description: "Machines of the cluster that this one takes for alive.");
+        _meter.CreateObservableGauge("gongzhi.cluster.seat", () => seats.Kinds.Select(kind => new Measurement<int>(seats.Held.ContainsKey(kind) ? 1 : 0, new KeyValuePair<string, object?>("kind", kind))), description: "1 on the machine that does what one machine does at a time.");
     }
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;

@@ -4,10 +4,10 @@ using System.Globalization;
 using System.Net.Http.Json;
 using System.Text.Json;
 
-namespace Gongzhi.Tests.Process;
+namespace Gongzhi.Tests.Shared;
 
 /// <summary>The program as a shell starts it, over a directory that outlives it.</summary>
-internal sealed class RunningNode : IDisposable
+public sealed class RunningNode : IDisposable
 {
     private const string Secret = "a-long-client-secret";
     private const int SaidMax = 200;
@@ -63,10 +63,14 @@ internal sealed class RunningNode : IDisposable
     }
 
     /// <summary>A start that may be refused, or is to be killed before it listens.</summary>
-    public static RunningNode Spawn(string data, params (string Name, string Value)[] settings)
+    public static RunningNode Spawn(string data, params (string Name, string Value)[] settings) => Spawn([], "127.0.0.1", data, settings);
+
+    /// <summary>Likewise, by way of another program (one that enters a network namespace), on another address.</summary>
+    public static RunningNode Spawn(string[] through, string address, string data, params (string Name, string Value)[] settings)
     {
-        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (var argument in new[] { Path.Combine(AppContext.BaseDirectory, "gongzhi.dll"), "serve", "--data", data, "--urls", "http://127.0.0.1:0", "--bootstrap-client", Client })
+        string[] command = [.. through, "dotnet", Path.Combine(AppContext.BaseDirectory, "gongzhi.dll"), "serve", "--data", data, "--urls", $"http://{address}:0", "--bootstrap-client", Client];
+        var start = new ProcessStartInfo(command[0]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var argument in command[1..])
             start.ArgumentList.Add(argument);
         // A restart asks for a token at once, many times over.
         start.Environment["GONGZHI__TokensPerMinute"] = "0";
@@ -100,6 +104,22 @@ internal sealed class RunningNode : IDisposable
     {
         _process.Kill();
         _process.WaitForExit();
+    }
+
+    /// <summary>SIGSTOP: it stands still, and its connections stay open.</summary>
+    public Task FreezeAsync() => SignalAsync("STOP");
+
+    /// <summary>SIGCONT.</summary>
+    public Task WakeAsync() => SignalAsync("CONT");
+
+    /// <summary>SIGTERM: it hands over and ends.</summary>
+    public Task TerminateAsync() => SignalAsync("TERM");
+
+    private async Task SignalAsync(string name)
+    {
+        using var kill = System.Diagnostics.Process.Start("kill", ["-" + name, Id.ToString(CultureInfo.InvariantCulture)]);
+        await kill.WaitForExitAsync();
+        Assert.Equal(0, kill.ExitCode);
     }
 
     public bool HasExited => _process.HasExited;

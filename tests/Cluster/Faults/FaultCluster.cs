@@ -1,0 +1,124 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Gongzhi.Tests.Shared;
+using Npgsql;
+
+namespace Gongzhi.Tests.Cluster.Faults;
+
+/// <summary>Three whole nodes as processes of this machine, on one PostgreSQL whose commits are durable and one directory of segments.</summary>
+internal sealed partial class FaultCluster : IAsyncDisposable
+{
+    public const string Dataset = "reports";
+
+    private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("gongzhi-faults-");
+    private readonly Namespace? _apart;
+    private readonly Authority? _authority;
+    private string _database = "";
+    private int _started;
+
+    private FaultCluster(PostgresServer postgres, Namespace? apart)
+    {
+        (Postgres, _apart) = (postgres, apart);
+        _authority = apart is null ? null : new Authority();
+    }
+
+    public PostgresServer Postgres { get; }
+
+    public List<RunningNode> Machines { get; } = [];
+
+    /// <summary>The one in a network namespace of its own, where there is one.</summary>
+    public RunningNode? Apart { get; private set; }
+
+    /// <param name="apart">A namespace for the third machine; the others are on its host's end of the cable.</param>
+    public static async Task<FaultCluster> StartAsync(Namespace? apart = null)
+    {
+        var cluster = new FaultCluster(await PostgresServer.StartAsync(network: apart is null ? null : (apart.Host, apart.Network)), apart);
+        try
+        {
+            cluster._database = await cluster.Postgres.NewDatabaseAsync();
+            for (var i = 0; i < 3; i++)
+                await cluster.AddAsync(apartFromOthers: apart is not null && i == 2);
+            await cluster.Machines[0].DefineAsync(Dataset, personal: false, ("v", "string"));
+            return cluster;
+        }
+        catch
+        {
+            await cluster.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Starts another machine, with a data directory of its own.</summary>
+    public async Task<RunningNode> AddAsync(bool apartFromOthers = false)
+    {
+        var number = (++_started).ToString(CultureInfo.InvariantCulture);
+        var address = _apart is null ? "127.0.0.1" : apartFromOthers ? _apart.Inside : _apart.Host;
+        var database = new NpgsqlConnectionStringBuilder(_database) { Host = address == "127.0.0.1" ? address : _apart!.Host }.ToString();
+        List<(string, string)> settings =
+        [
+            ("Cluster", database), ("Segments", Path.Combine(_root.FullName, "segments")), ("ClusterSecret", "a secret of the tests' own, of no use elsewhere"), ("World", "faults"), ("Kind", "Test"),
+            ("AddressRequestsPerSecond", "0"), ("CallerRequestsPerSecond", "0"), ("SiloAddress", address),
+        ];
+        if (_authority?.Issue() is var (certificate, key))
+            settings.AddRange([("SiloCertificate", certificate), ("SiloKey", key), ("SiloAuthority", _authority.File), ("AllowPlainHttp", "true"), ("MetricsToken", MetricsToken)]);
+        var node = RunningNode.Spawn(apartFromOthers ? _apart!.Enter : [], address, Path.Combine(_root.FullName, "machine-" + number), [.. settings]);
+        try
+        {
+            Assert.True(await node.ListeningAsync(), $"Machine {number} did not start:\n{node.Said}");
+            await node.SignInAsync();
+        }
+        catch
+        {
+            node.Dispose();
+            throw;
+        }
+        Machines.Add(node);
+        if (apartFromOthers)
+            Apart = node;
+        return node;
+    }
+
+    private const string MetricsToken = "metrics-of-the-tests";
+
+    /// <summary>The machine that holds a seat, as each says of itself.</summary>
+    public async Task<RunningNode> HolderAsync(string kind, TimeSpan limit)
+    {
+        var clock = TimeProvider.System;
+        var began = clock.GetTimestamp();
+        while (clock.GetElapsedTime(began) < limit)
+        {
+            foreach (var machine in Machines.Where(m => !m.HasExited))
+            {
+                using var request = new HttpRequestMessage(HttpMethod.Get, "/metrics");
+                if (_apart is not null)
+                    request.Headers.Authorization = new("Bearer", MetricsToken);
+                using var answer = await machine.Http.SendAsync(request);
+                if (SeatHeld().Matches(await answer.Content.ReadAsStringAsync()).Any(m => m.Groups["kind"].Value == kind && m.Groups["held"].Value == "1"))
+                    return machine;
+            }
+            await Task.Delay(TimeSpan.FromMilliseconds(200), clock);
+        }
+        throw new Xunit.Sdk.XunitException($"No machine says that it holds the seat {kind}.");
+    }
+
+    /// <summary>The first number that a question of SQL answers, read beside the program.</summary>
+    public async Task<long> ScalarAsync(string sql)
+    {
+        await using var connection = new NpgsqlConnection(_database + ";Pooling=false");
+        await connection.OpenAsync();
+        await using var command = new NpgsqlCommand(sql, connection);
+        return Convert.ToInt64(await command.ExecuteScalarAsync(), CultureInfo.InvariantCulture);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var machine in Machines)
+            machine.Dispose();
+        await Postgres.DisposeAsync();
+        _authority?.Dispose();
+        _root.Delete(recursive: true);
+    }
+
+    [GeneratedRegex("""^gongzhi_cluster_seat\{[^}]*kind="(?<kind>[^"]*)"[^}]*\} (?<held>[01])""", RegexOptions.Multiline)]
+    private static partial Regex SeatHeld();
+}

@@ -1,0 +1,147 @@
+using System.Globalization;
+using System.Text;
+using Gongzhi.Ledger;
+using Gongzhi.Tests.Shared;
+
+namespace Gongzhi.Tests.Cluster.Faults;
+
+/// <summary>
+/// Faults under steady load. After each: every acknowledged report is present once on every machine that is left, readers were never shown less than had been acknowledged, and the log is one
+/// straight line that verifies. Once each here; GONGZHI_FAULT_ROUNDS=20 repeats each on one cluster after another.
+/// </summary>
+public sealed class FaultTests(ITestOutputHelper output)
+{
+    private const int Writers = 8, Readers = 2;
+    private const string Seat = "sequencer";
+
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(60);
+
+    private static int Rounds => int.TryParse(Environment.GetEnvironmentVariable("GONGZHI_FAULT_ROUNDS"), NumberStyles.None, CultureInfo.InvariantCulture, out var rounds) ? rounds : 1;
+
+    [Fact]
+    public Task A_machine_is_killed() => UnderLoadAsync("kill -9 of a machine", async (cluster, _) =>
+    {
+        var holder = await cluster.HolderAsync(Seat, Soon);
+        Remove(cluster, cluster.Machines.First(m => m != holder)).Kill();
+    });
+
+    [Fact]
+    public Task The_machine_that_sequences_the_ledger_is_killed() => UnderLoadAsync("kill -9 of the one with the sequencer", async (cluster, _) => Remove(cluster, await cluster.HolderAsync(Seat, Soon)).Kill());
+
+    [Fact]
+    public Task PostgreSQL_is_stopped_and_started_again() => UnderLoadAsync("PostgreSQL stopped as by a crash, 3 s, started", async (cluster, _) =>
+    {
+        await cluster.Postgres.StopAsync("immediate");
+        await Task.Delay(TimeSpan.FromSeconds(3), TimeProvider.System);
+        await cluster.Postgres.StartAgainAsync();
+    });
+
+    [Fact]
+    public Task A_frozen_machine_wakes_and_does_not_go_on_as_if_nothing_had_happened() => UnderLoadAsync("the one with the sequencer frozen until the others took over", async (cluster, load) =>
+    {
+        var frozen = await cluster.HolderAsync(Seat, Soon);
+        await frozen.FreezeAsync();
+        Remove(cluster, frozen);
+        // Somebody else has its seat before it wakes.
+        await cluster.HolderAsync(Seat, Soon);
+        await load.MoreAsync(50, Soon);
+        await frozen.WakeAsync();
+        Assert.Equal(3, await frozen.ExitAsync().WaitAsync(Soon));
+        frozen.Dispose();
+    });
+
+    [Fact]
+    public async Task A_machine_is_cut_off_from_the_network()
+    {
+        for (var round = 0; round < Rounds; round++)
+        {
+            var apart = await Namespace.TryMakeAsync();
+            Assert.SkipWhen(apart is null, "Network namespaces need root and the program ip.");
+            await using var _ = apart;
+            await UnderLoadAsync("the network of a machine cut until the others took it for dead", async (cluster, load) =>
+            {
+                var cut = cluster.Apart!;
+                await apart!.CutAsync();
+                Remove(cluster, cut);
+                await cluster.HolderAsync(Seat, Soon);
+                await load.MoreAsync(200, Soon);
+                while (await cluster.ScalarAsync("SELECT count(*) FROM cluster_silo WHERE status = 6") == 0)
+                    await Task.Delay(TimeSpan.FromMilliseconds(200), TimeProvider.System);
+                await apart.MendAsync();
+                // It learns that it was voted out, and ends.
+                Assert.Equal(3, await cut.ExitAsync().WaitAsync(Soon));
+                cut.Dispose();
+            }, apart, rounds: 1);
+        }
+    }
+
+    [Fact]
+    public Task Machines_are_replaced_one_after_another_without_a_report_refused() => UnderLoadAsync("each machine stopped in order and another started", async (cluster, load) =>
+    {
+        foreach (var old in cluster.Machines.ToList())
+        {
+            await cluster.AddAsync();
+            Remove(cluster, old);
+            await old.TerminateAsync();
+            Assert.Equal(0, await old.ExitAsync().WaitAsync(Soon));
+            old.Dispose();
+            await load.MoreAsync(50, Soon);
+        }
+    });
+
+    private static RunningNode Remove(FaultCluster cluster, RunningNode machine)
+    {
+        // A load balancer leaves a machine that does not answer; whoever is on it finds out by himself.
+        cluster.Machines.Remove(machine);
+        return machine;
+    }
+
+    private async Task UnderLoadAsync(string name, Func<FaultCluster, SteadyLoad, Task> fault, Namespace? apart = null, int? rounds = null)
+    {
+        Assert.SkipWhen(PostgresServer.Missing is not null, PostgresServer.Missing ?? "");
+        for (var round = 0; round < (rounds ?? Rounds); round++)
+        {
+            await using var cluster = await FaultCluster.StartAsync(apart);
+            await using var load = new SteadyLoad(cluster, Writers, Readers);
+            await load.MoreAsync(300, Soon);
+            var note = Encoding.UTF8.GetBytes(await cluster.Machines[0].Http.GetStringAsync("/ledger/checkpoint"));
+            var usual = load.LongestPause;
+            load.Forget();
+            var clock = TimeProvider.System;
+            var began = clock.GetTimestamp();
+            await fault(cluster, load);
+            await cluster.HolderAsync(Seat, Soon);
+            await load.MoreAsync(300, Soon);
+            var took = clock.GetElapsedTime(began);
+            await load.StopAsync();
+            await CheckAsync(cluster, load, note);
+            output.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"{name}: {load.Count} reports, {load.Reads} readings; longest wait of a client {load.LongestPause.TotalSeconds:F2} s (before the fault {usual.TotalSeconds:F2} s), {took.TotalSeconds:F1} s until 300 more were taken."));
+        }
+    }
+
+    private static async Task CheckAsync(FaultCluster cluster, SteadyLoad load, byte[] earlier)
+    {
+        var expected = load.Acknowledged.Order(StringComparer.Ordinal).ToList();
+        Assert.Equal(expected.Count, expected.Distinct(StringComparer.Ordinal).Count());
+        foreach (var machine in cluster.Machines)
+        {
+            var rows = await machine.QueryAsync(new { dataset = FaultCluster.Dataset, purpose = "check", fields = new[] { "v" } });
+            Assert.Equal(expected, rows.Select(r => r[0]).Order(StringComparer.Ordinal));
+        }
+        var clock = TimeProvider.System;
+        for (var began = clock.GetTimestamp(); await cluster.ScalarAsync("SELECT count(*) FROM ledger_pending WHERE log_index IS NULL") > 0; await Task.Delay(TimeSpan.FromMilliseconds(100), clock))
+            Assert.True(clock.GetElapsedTime(began) < Soon, "Entries still wait for the ledger.");
+        var entries = await cluster.ScalarAsync("SELECT count(*) FROM ledger_pending");
+        Assert.Equal(entries, await cluster.ScalarAsync("SELECT count(DISTINCT log_index) FROM ledger_pending"));
+        Assert.True(await cluster.ScalarAsync("SELECT count(*) FROM batch") >= expected.Count);
+        // Each machine serves the same log, which goes on from what was signed before the fault and holds every entry once.
+        foreach (var machine in cluster.Machines)
+        {
+            Assert.True(NoteVerifier.TryParse((await machine.Http.GetStringAsync("/ledger/vkey")).Trim(), out var key));
+            var report = await LogAuditor.AuditAsync(new HttpTileSource(machine.Http, new Uri(machine.Http.BaseAddress!, "/ledger/")), key!, earlier);
+            Assert.True(report.Ok, $"{report.Break?.File} {report.Break?.Reason}");
+            Assert.Equal(entries, report.Size);
+        }
+    }
+}

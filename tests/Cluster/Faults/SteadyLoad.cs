@@ -1,0 +1,156 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.Net.Http.Json;
+using Gongzhi.Tests.Shared;
+
+namespace Gongzhi.Tests.Cluster.Faults;
+
+/// <summary>
+/// Clients that report one record after another, and ask again elsewhere under the same key until it is acknowledged, as clients behind a load balancer do; and readers who look, on any machine,
+/// whether all that was acknowledged before they asked is there.
+/// </summary>
+internal sealed class SteadyLoad : IAsyncDisposable
+{
+    /// <summary>Longer than any answer of a healthy machine here, and short enough for a frozen one to be left.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+
+    private readonly FaultCluster _cluster;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly List<Task> _clients = [];
+    private readonly ConcurrentQueue<string> _faults = new();
+    private long _acknowledged, _reads, _longest;
+
+    public SteadyLoad(FaultCluster cluster, int writers, int readers)
+    {
+        _cluster = cluster;
+        for (var w = 0; w < writers; w++)
+            _clients.Add(WriteAsync(w));
+        for (var r = 0; r < readers; r++)
+            _clients.Add(ReadAsync(r));
+    }
+
+    public ConcurrentBag<string> Acknowledged { get; } = [];
+
+    public long Count => Interlocked.Read(ref _acknowledged);
+
+    public long Reads => Interlocked.Read(ref _reads);
+
+    /// <summary>The longest that one client waited for one acknowledgement since <see cref="Forget"/>.</summary>
+    public TimeSpan LongestPause => TimeSpan.FromTicks(Interlocked.Read(ref _longest));
+
+    public void Forget() => Interlocked.Exchange(ref _longest, 0);
+
+    /// <summary>Waits until so many more are acknowledged, and no client has been waiting since before.</summary>
+    public async Task MoreAsync(int count, TimeSpan limit)
+    {
+        var clock = TimeProvider.System;
+        var (target, began) = (Count + count, clock.GetTimestamp());
+        while (Count < target && clock.GetElapsedTime(began) < limit && _faults.IsEmpty)
+            await Task.Delay(TimeSpan.FromMilliseconds(20), clock);
+        Assert.Empty(_faults);
+        Assert.True(Count >= target, $"Only {Count} of {target} reports were acknowledged within {limit}.\n" + string.Join("\n\n", _cluster.Machines.Select(m => m.Said)));
+    }
+
+    /// <summary>Lets every client finish the report it is at.</summary>
+    public async Task StopAsync()
+    {
+        await _stop.CancelAsync();
+        await Task.WhenAll(_clients);
+        Assert.Empty(_faults);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await Task.WhenAll(_clients).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _stop.Dispose();
+    }
+
+    private async Task WriteAsync(int number)
+    {
+        await Task.Yield();
+        var clock = TimeProvider.System;
+        for (var i = 0; !_stop.IsCancellationRequested && _faults.IsEmpty; i++)
+        {
+            var value = string.Create(CultureInfo.InvariantCulture, $"w{number}-{i}");
+            var began = clock.GetTimestamp();
+            for (var attempt = 0; ; attempt++)
+            {
+                if (clock.GetElapsedTime(began) > TimeSpan.FromMinutes(2))
+                {
+                    _faults.Enqueue($"{value} was not acknowledged in two minutes.");
+                    return;
+                }
+                var machine = Pick(number + i + attempt);
+                try
+                {
+                    using var end = new CancellationTokenSource(Patience);
+                    using var request = new HttpRequestMessage(HttpMethod.Post, $"/api/v1/datasets/{FaultCluster.Dataset}/records") { Content = new StringContent($"v\r\n{value}\r\n", null, "text/csv") };
+                    request.Headers.Add("Idempotency-Key", value);
+                    using var response = await machine.Http.SendAsync(request, end.Token);
+                    var text = await response.Content.ReadAsStringAsync(end.Token);
+                    if (response.IsSuccessStatusCode)
+                        break;
+                    if ((int)response.StatusCode < 500 && (int)response.StatusCode != 429)
+                    {
+                        _faults.Enqueue($"{value}: {(int)response.StatusCode} {text}");
+                        return;
+                    }
+                }
+                catch (Exception e) when (e is HttpRequestException or OperationCanceledException or IOException)
+                {
+                    // Gone, frozen or cut off: the next one.
+                }
+                await Task.Delay(TimeSpan.FromMilliseconds(20), clock);
+            }
+            Acknowledged.Add(value);
+            Interlocked.Increment(ref _acknowledged);
+            var took = clock.GetElapsedTime(began).Ticks;
+            for (long seen; took > (seen = Interlocked.Read(ref _longest)) && Interlocked.CompareExchange(ref _longest, took, seen) != seen;)
+            {
+            }
+        }
+    }
+
+    private async Task ReadAsync(int number)
+    {
+        await Task.Yield();
+        for (var i = 0; !_stop.IsCancellationRequested && _faults.IsEmpty; i++)
+        {
+            var machine = Pick(number + i);
+            var before = Count;
+            try
+            {
+                using var end = new CancellationTokenSource(Patience);
+                using var request = new HttpRequestMessage(HttpMethod.Post, "/api/v1/query")
+                {
+                    Content = JsonContent.Create(new { dataset = FaultCluster.Dataset, purpose = "check", groupBy = Array.Empty<string>(), measures = new[] { new { name = "n", function = "count" } } }),
+                };
+                request.Headers.Accept.ParseAdd("text/csv");
+                using var response = await machine.Http.SendAsync(request, end.Token);
+                var text = await response.Content.ReadAsStringAsync(end.Token);
+                if (response.IsSuccessStatusCode)
+                {
+                    var shown = long.Parse(text.Split("\r\n", StringSplitOptions.RemoveEmptyEntries)[1].Trim('"'), CultureInfo.InvariantCulture);
+                    Interlocked.Increment(ref _reads);
+                    if (shown < before)
+                        _faults.Enqueue($"A machine showed {shown} records when {before} had been acknowledged before it was asked.");
+                }
+                else if ((int)response.StatusCode < 500 && (int)response.StatusCode != 429)
+                {
+                    _faults.Enqueue($"A reading was answered {(int)response.StatusCode} {text}");
+                }
+            }
+            catch (Exception e) when (e is HttpRequestException or OperationCanceledException or IOException)
+            {
+            }
+            await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System);
+        }
+    }
+
+    private RunningNode Pick(int number)
+    {
+        var machines = _cluster.Machines.ToList();
+        return machines[number % machines.Count];
+    }
+}
