@@ -12,6 +12,10 @@ using Gongzhi.Perf.Figures;
     ("P3", P3Ledger.RunAsync),
     ("P5", P5Policy.RunAsync),
     ("P6", P6Reports.RunAsync),
+    ("P1-cluster", ClusterFigures.ContributeAsync),
+    ("P2-cluster", ClusterFigures.QueryAsync),
+    ("P3-cluster", ClusterFigures.LedgerAsync),
+    ("P6-cluster", ClusterFigures.ReportsAsync),
     ("P8", P8Page.RunAsync),
     ("P9", P9Start.RunAsync),
 ];

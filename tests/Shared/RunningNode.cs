@@ -17,6 +17,8 @@ public sealed class RunningNode : IDisposable
 
     private readonly System.Diagnostics.Process _process;
     private readonly ConcurrentQueue<string> _said = new();
+    private readonly ConcurrentQueue<string> _printed = new();
+    private TaskCompletionSource _more = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private RunningNode(System.Diagnostics.Process process) => _process = process;
 
@@ -57,9 +59,31 @@ public sealed class RunningNode : IDisposable
         if (line is null)
             return false;
         // Read on, so that a full pipe never stops the node.
-        _ = _process.StandardOutput.ReadToEndAsync();
+        _ = ReadOnAsync();
         Http.BaseAddress = new Uri(line.Split("listening on ")[1].Split([' ', ','])[0]);
         return true;
+    }
+
+    /// <summary>The first line after its address that has this in it.</summary>
+    public async Task<string> PrintedAsync(string part)
+    {
+        while (true)
+        {
+            var more = _more.Task;
+            if (_printed.FirstOrDefault(l => l.Contains(part, StringComparison.Ordinal)) is { } line)
+                return line;
+            await more.WaitAsync(TimeSpan.FromSeconds(30));
+        }
+    }
+
+    private async Task ReadOnAsync()
+    {
+        while (await _process.StandardOutput.ReadLineAsync() is { } line)
+        {
+            if (_printed.Count < SaidMax)
+                _printed.Enqueue(line);
+            Interlocked.Exchange(ref _more, new(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
+        }
     }
 
     /// <summary>A start that may be refused, or is to be killed before it listens.</summary>

@@ -76,7 +76,7 @@ internal static class P2Query
         "CHECKPOINT",
     ];
 
-    private static async Task<Line> AgainstAsync(Bench bench, P2Question question, string what, Func<Task<long>> ours, Func<Task<long>> raw, double goal)
+    public static async Task<Line> AgainstAsync(Bench bench, P2Question question, string what, Func<Task<long>> ours, Func<Task<long>> raw, double goal)
     {
         Bench.Say($"{question.Id} {what}");
         // Once each unmeasured: files in the cache, footers read, plans known.

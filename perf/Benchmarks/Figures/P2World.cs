@@ -30,10 +30,10 @@ internal sealed class P2World : IAsyncDisposable
     /// <summary>The one CSV file that all of it came from.</summary>
     public string Csv { get; private set; } = "";
 
-    public static async Task<P2World> MakeAsync(Bench bench, int rows, int parts)
+    public static async Task<P2World> MakeAsync(Bench bench, int rows, int parts, BenchCluster? cluster = null)
     {
         Bench.Say(Text.Invariant($"P2: contributing {rows} rows in {parts} parts"));
-        var node = await BenchNode.StartAsync(bench, "p2");
+        var node = await BenchNode.StartAsync(bench, "p2", cluster);
         // The figure asks for many segments; left alone, the node would merge them meanwhile.
         await node.Services.GetRequiredService<Compaction>().DisposeAsync();
         var world = new P2World(node, await node.DefinePaymentsAsync("payments"), new Duck()) { Rows = rows };

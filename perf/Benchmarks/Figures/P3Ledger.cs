@@ -23,13 +23,7 @@ internal static partial class P3Ledger
         Outcome node;
         await using (var world = await BenchNode.StartAsync(bench, "p3"))
         {
-            var (writer, sequencer) = (world.Services.GetRequiredService<NodeWriter>(), world.Services.GetRequiredService<Sequencer>());
-            node = await AppendAsync(seconds, async id =>
-            {
-                var commitment = RandomNumberGenerator.GetBytes(32);
-                await writer.RunAsync(scope => PendingEntries.Add(scope.Connection, scope.Transaction, id, "access", commitment));
-                await sequencer.WaitAsync(id, CancellationToken.None);
-            });
+            node = await ThroughAsync(world, seconds);
         }
         var between = SyncsPerSecond(bench);
         Bench.Say("P3: the log by itself");
@@ -57,16 +51,28 @@ internal static partial class P3Ledger
         ]);
     }
 
-    private sealed record Outcome(long Count, double Seconds, double[] Milliseconds, double CpuSeconds, List<(double Size, double Cost)> Marks)
+    /// <summary>Entries through the whole of a node for a time.</summary>
+    public static Task<Outcome> ThroughAsync(BenchNode world, int seconds)
+    {
+        var (writer, sequencer) = (world.Services.GetRequiredService<NodeWriter>(), world.Services.GetRequiredService<Sequencer>());
+        return AppendAsync(seconds, async id =>
+        {
+            var commitment = RandomNumberGenerator.GetBytes(32);
+            await writer.RunAsync(scope => PendingEntries.Add(scope.Connection, scope.Transaction, id, "access", commitment));
+            await sequencer.WaitAsync(id, CancellationToken.None);
+        });
+    }
+
+    public sealed record Outcome(long Count, double Seconds, double[] Milliseconds, double CpuSeconds, List<(double Size, double Cost)> Marks)
     {
         public double PerSecond => Count / Seconds;
         public double At(double share) => Milliseconds[(int)Math.Min(Milliseconds.Length - 1, share * Milliseconds.Length)];
     }
 
-    private static Line Rate(string what, Outcome o, double disk) =>
+    public static Line Rate(string what, Outcome o, double disk) =>
         new("P3", what, $"{Text.Count(o.PerSecond)} entries/s", $"{Text.Count(disk)} syncs/s", Text.Ratio(o.PerSecond / disk), "≥ 10,000/s", o.PerSecond >= 10_000);
 
-    private static Line Latency(string what, Outcome o) =>
+    public static Line Latency(string what, Outcome o) =>
         new("P3", what, $"p50 {Text.Seconds(o.At(0.5) / 1e3)}, p99 {Text.Seconds(o.At(0.99) / 1e3)}, worst {Text.Seconds(o.At(1) / 1e3)}", "", "", "p99 < 1 s", o.At(0.99) < 1_000);
 
     private static async Task<Outcome> AppendAsync(int seconds, Func<Guid, Task> append)
@@ -100,7 +106,7 @@ internal static partial class P3Ledger
     }
 
     /// <summary>The disk's own limit: 4 KB written at the end of a file, then fdatasync, one after another.</summary>
-    private static double SyncsPerSecond(Bench bench)
+    public static double SyncsPerSecond(Bench bench)
     {
         using var file = new FileStream(bench.File("sync"), FileMode.Create, FileAccess.Write, FileShare.None, 0);
         var page = RandomNumberGenerator.GetBytes(4_096);

@@ -17,14 +17,12 @@ internal static class P6Reports
     {
         var (warmUp, duration) = bench.Quick ? (TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2)) : (TimeSpan.FromSeconds(1.5), TimeSpan.FromSeconds(5));
         var postgres = await bench.PostgresAsync();
-        for (var i = 0; i < DatasetsMax; i++)
-            await postgres.ExecuteAsync(Text.Invariant($"CREATE TABLE report_{i} (id text PRIMARY KEY, place text NOT NULL CHECK (length(place) BETWEEN 1 AND 12), at timestamptz NOT NULL, amount numeric(18,2) NOT NULL CHECK (amount >= 0), note text NOT NULL CHECK (length(note) <= 200))"));
+        await MakeTablesAsync(postgres, DatasetsMax);
         using var node = await ServerProcess.NodeAsync(bench.File("p6"), "--bootstrap-client", $"{ServerProcess.Client}:{ServerProcess.Secret}");
         using var http = await node.SignInAsync();
-        await DefineAsync(http);
+        await DefineAsync(http, DatasetsMax);
         var token = http.DefaultRequestHeaders.Authorization!;
-        var program = Path.Combine(bench.Repository, "perf", "Peer", "bin", "Release", "net10.0", "Gongzhi.Peer.dll");
-        using var peer = await ServerProcess.StartAsync("dotnet", program, "http://127.0.0.1:0", postgres.ConnectionString, DatasetsMax.ToString(CultureInfo.InvariantCulture));
+        using var peer = await PeerAsync(bench, postgres, DatasetsMax);
         var (lines, notes, flat, twice) = (new List<Line>(), new List<string>(), new List<double>(), 0.0);
         // Both servers compile their hot code while they run: neither is measured before it has.
         var run = 0;
@@ -66,7 +64,16 @@ internal static class P6Reports
         static string Rate(double rate, List<LoadOutcome> runs) => Text.Invariant($"{Text.Count(rate)}/s, p50 {runs.Average(r => r.P50):0.0} ms");
     }
 
-    private static HttpRequestMessage Report(string path, string type, int run, long n, AuthenticationHeaderValue? token)
+    public static async Task MakeTablesAsync(Postgres postgres, int datasets)
+    {
+        for (var i = 0; i < datasets; i++)
+            await postgres.ExecuteAsync(Text.Invariant($"CREATE TABLE report_{i} (id text PRIMARY KEY, place text NOT NULL CHECK (length(place) BETWEEN 1 AND 12), at timestamptz NOT NULL, amount numeric(18,2) NOT NULL CHECK (amount >= 0), note text NOT NULL CHECK (length(note) <= 200))"));
+    }
+
+    public static Task<ServerProcess> PeerAsync(Bench bench, Postgres postgres, int datasets) => ServerProcess.StartAsync(
+        "dotnet", Path.Combine(bench.Repository, "perf", "Peer", "bin", "Release", "net10.0", "Gongzhi.Peer.dll"), "http://127.0.0.1:0", postgres.ConnectionString, datasets.ToString(CultureInfo.InvariantCulture));
+
+    public static HttpRequestMessage Report(string path, string type, int run, long n, AuthenticationHeaderValue? token)
     {
         var body = Text.Invariant($"{{\"id\":\"r{run}-{n}\",\"place\":\"990101001001\",\"at\":\"2026-03-01T08:{n % 60:00}:00+08:00\",\"amount\":{n % 10_000}.25,\"note\":\"one small report from the street\"}}");
         var request = new HttpRequestMessage(HttpMethod.Post, new Uri(path, UriKind.Relative)) { Content = new ByteArrayContent(Encoding.UTF8.GetBytes(body)) };
@@ -75,9 +82,9 @@ internal static class P6Reports
         return request;
     }
 
-    private static async Task DefineAsync(HttpClient http)
+    public static async Task DefineAsync(HttpClient http, int datasets)
     {
-        for (var i = 0; i < DatasetsMax; i++)
+        for (var i = 0; i < datasets; i++)
         {
             using var put = await http.PutAsJsonAsync(Text.Invariant($"/api/v1/datasets/report-{i}"), new
             {

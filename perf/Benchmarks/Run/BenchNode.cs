@@ -36,12 +36,13 @@ internal sealed class BenchNode : IAsyncDisposable
     /// <summary>The client's party, which holds every role in the first unit.</summary>
     public Caller Caller => Services.GetRequiredService<PartyDirectory>().Resolve("client:" + Client)!;
 
-    public static async Task<BenchNode> StartAsync(Bench bench, string name)
+    public static async Task<BenchNode> StartAsync(Bench bench, string name, BenchCluster? cluster = null)
     {
         var options = new NodeOptions
         {
             Data = bench.File(name), World = "bench", Kind = WorldKind.Test, Urls = "http://127.0.0.1:0", BootstrapClient = $"{Client}:{Secret}",
             TokensPerMinute = 0, CallerRequestsPerSecond = 0,
+            Cluster = cluster?.Database, Segments = cluster?.Segments, ClusterSecret = cluster is null ? null : BenchCluster.Secret,
         };
         // Logs of requests would be measured too; the program's own default is the same level.
         var app = await NodeHost.BuildAsync(options);

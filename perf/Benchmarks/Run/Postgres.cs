@@ -28,6 +28,9 @@ internal sealed class Postgres : IAsyncDisposable
     public string ConnectionString { get; }
     public NpgsqlDataSource Source { get; }
 
+    /// <summary>The same server, another database.</summary>
+    public string ConnectionStringOf(string database) => new NpgsqlConnectionStringBuilder(ConnectionString) { Database = database }.ToString();
+
     public static async Task<Postgres> StartAsync(string programs)
     {
         var root = System.IO.Directory.CreateTempSubdirectory("gongzhi-bench-pg-").FullName;

@@ -19,10 +19,17 @@ internal sealed class ServerProcess : IDisposable
     public double ListeningSeconds { get; }
 
     /// <summary>The node as a shell starts it, on a free port, without limits on how often one caller may ask.</summary>
-    public static Task<ServerProcess> NodeAsync(string data, params string[] more) =>
-        StartAsync("dotnet", [Path.Combine(AppContext.BaseDirectory, "gongzhi.dll"), "serve", "--data", data, "--urls", "http://127.0.0.1:0", .. more]);
+    public static Task<ServerProcess> NodeAsync(string data, params string[] more) => NodeAsync(data, [], more);
 
-    public static async Task<ServerProcess> StartAsync(string program, params string[] arguments)
+    /// <param name="data">Its data directory.</param>
+    /// <param name="settings">Further settings by name, as the environment gives them.</param>
+    /// <param name="more">Further arguments.</param>
+    public static Task<ServerProcess> NodeAsync(string data, (string Name, string Value)[] settings, params string[] more) =>
+        StartAsync("dotnet", settings, [Path.Combine(AppContext.BaseDirectory, "gongzhi.dll"), "serve", "--data", data, "--urls", "http://127.0.0.1:0", .. more]);
+
+    public static Task<ServerProcess> StartAsync(string program, params string[] arguments) => StartAsync(program, [], arguments);
+
+    public static async Task<ServerProcess> StartAsync(string program, (string Name, string Value)[] settings, string[] arguments)
     {
         var start = new ProcessStartInfo(program) { RedirectStandardOutput = true };
         foreach (var argument in arguments)
@@ -30,6 +37,8 @@ internal sealed class ServerProcess : IDisposable
         start.Environment["GONGZHI__TokensPerMinute"] = "0";
         start.Environment["GONGZHI__CallerRequestsPerSecond"] = "0";
         start.Environment["GONGZHI__AddressRequestsPerSecond"] = "0";
+        foreach (var (name, value) in settings)
+            start.Environment["GONGZHI__" + name] = value;
         var began = Stopwatch.GetTimestamp();
         var process = Process.Start(start)!;
         try

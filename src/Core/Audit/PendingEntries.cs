@@ -30,21 +30,24 @@ public static class PendingEntries
         Insert(connection, transaction, id, EntryBytes.Commitment(id, kind, commitment32));
 
     /// <summary>Adds the entry of a batch. The id is a UUIDv7.</summary>
-    public static void AddBatch(WriteScope scope, Guid id, byte[] entry) => Bind(scope.Kept(InsertSql), id, entry).ExecuteNonQuery();
+    public static void AddBatch(WriteScope scope, Guid id, byte[] entry) => scope.Later(InsertSql, ("@id", Bytes(id)), ("@entry", entry), ("@created", Created(id)));
+
+    /// <summary>As <see cref="Add(DbConnection, DbTransaction, Guid, string, byte[])"/>, for what runs often.</summary>
+    public static void Add(WriteScope scope, Guid id, string kind, byte[] commitment32) => AddBatch(scope, id, EntryBytes.Commitment(id, kind, commitment32));
 
     private static void Insert(DbConnection connection, DbTransaction transaction, Guid id, byte[] entry)
     {
         using var command = connection.CreateCommand();
         command.Transaction = transaction;
         command.CommandText = InsertSql;
-        Bind(command, id, entry).ExecuteNonQuery();
+        command.Set("@id", Bytes(id)).Set("@entry", entry).Set("@created", Created(id)).ExecuteNonQuery();
     }
 
-    private static DbCommand Bind(DbCommand command, Guid id, byte[] entry)
+    private static byte[] Bytes(Guid id)
     {
         var bytes = id.ToByteArray(bigEndian: true);
-        if (bytes[6] >> 4 != 7)
-            throw new ArgumentException("An entry id is a UUIDv7.", nameof(id));
-        return command.Set("@id", bytes).Set("@entry", entry).Set("@created", (BinaryPrimitives.ReadInt64BigEndian(bytes) >> 16 & 0xFFFF_FFFF_FFFF) * 1_000);
+        return bytes[6] >> 4 == 7 ? bytes : throw new ArgumentException("An entry id is a UUIDv7.", nameof(id));
     }
+
+    private static long Created(Guid id) => (BinaryPrimitives.ReadInt64BigEndian(id.ToByteArray(bigEndian: true)) >> 16 & 0xFFFF_FFFF_FFFF) * 1_000;
 }

@@ -29,8 +29,6 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
     /// <summary>Reads every definition from SQL, and from then on those that other machines change.</summary>
     public void Open()
     {
-        foreach (var (dataset, current) in Read(null))
-            Keep(dataset, current);
         writer.Feed.Follow(FeedTopic.Catalog, changes =>
         {
             foreach (var number in changes.Select(c => c[0]).Distinct())
@@ -46,6 +44,9 @@ public sealed class Catalog(World world, NodeWriter writer, PolicyEpoch epoch, T
                 }
             }
         });
+        using var _ = writer.Feed.EnterOrder();
+        foreach (var (dataset, current) in Read(null))
+            Keep(dataset, current);
     }
 
     private List<(Dataset Dataset, bool Current)> Read(long? number)

@@ -84,15 +84,9 @@ public sealed class AccessLog(NodeWriter writer, PolicyEpoch epoch, TimeProvider
             // Under the writer's lock, where this machine knows of every change of every other. A machine that stood still since it decided finds out here.
             if (epoch.Current != reading.Epoch)
                 throw new PolicyMovedException();
-            using var command = scope.Command("INSERT INTO access(id, dataset, reader, time, content, salt) VALUES (@id, @dataset, @reader, @time, @content, @salt)");
-            command.Set("@id", RecordId.Bytes(id));
-            command.Set("@dataset", reading.Dataset);
-            command.Set("@reader", caller.Party);
-            command.Set("@time", Microseconds.From(now));
-            command.Set("@content", content);
-            command.Set("@salt", salt);
-            command.ExecuteNonQuery();
-            PendingEntries.Add(scope.Connection, scope.Transaction, id, "access", commitment);
+            scope.Later("INSERT INTO access(id, dataset, reader, time, content, salt) VALUES (@id, @dataset, @reader, @time, @content, @salt)",
+                ("@id", RecordId.Bytes(id)), ("@dataset", reading.Dataset), ("@reader", caller.Party), ("@time", Microseconds.From(now)), ("@content", content), ("@salt", salt));
+            PendingEntries.Add(scope, id, "access", commitment);
         }, cancel).ConfigureAwait(false);
         Measures.Accessed();
         return id;

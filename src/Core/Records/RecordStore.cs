@@ -83,6 +83,7 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
     /// <summary>Reads the lists from SQL and sweeps files that no list names (left by a crash before its commit).</summary>
     public async Task OpenAsync(CancellationToken cancel)
     {
+        writer.Feed.Follow(FeedTopic.Records, Follow);
         // Where others write at the same time, a merge may take a file away between the look at the list and the look at the files.
         for (var attempt = 1; ; attempt++)
         {
@@ -97,7 +98,6 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
                 // Read again.
             }
         }
-        writer.Feed.Follow(FeedTopic.Records, Follow);
         await writer.Feed.CurrentAsync(cancel).ConfigureAwait(false);
         await SweepAsync(cancel).ConfigureAwait(false);
         DurableFile.Sweep(world.RejectDirectory, name => Guid.TryParse(Path.GetFileNameWithoutExtension(name), out var batch) && name.EndsWith(".csv", StringComparison.Ordinal) && FindBatch(batch) is not null);
@@ -148,6 +148,7 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
     /// <summary>Fills the lists from one moment of the database; answers the names of all segments.</summary>
     private HashSet<string> Load()
     {
+        using var _ = writer.Feed.EnterOrder();
         using var connection = NodeDatabase.OpenReader(world);
         using var transaction = connection.BeginSnapshot();
         var listed = new HashSet<string>(StringComparer.Ordinal);
@@ -324,10 +325,11 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
             InsertBatch(scope, dataset, batch);
             var replaced = ReplacedRows.Supersede(scope, dataset.Number, superseded);
             within?.Invoke(scope);
-            var insert = scope.Kept("INSERT INTO tail(dataset, batch, ordinal, row, salt) VALUES (@dataset, @batch, @ordinal, @row, @salt)")
-                .Set("@dataset", dataset.Number).Set("@batch", RecordId.Bytes(batch.Id));
             foreach (var r in rows)
-                insert.Set("@ordinal", (long)r.Ordinal).Set("@row", r.Row).Set("@salt", r.Salt).ExecuteNonQuery();
+            {
+                scope.Later("INSERT INTO tail(dataset, batch, ordinal, row, salt) VALUES (@dataset, @batch, @ordinal, @row, @salt)",
+                    ("@dataset", dataset.Number), ("@batch", RecordId.Bytes(batch.Id)), ("@ordinal", (long)r.Ordinal), ("@row", r.Row), ("@salt", r.Salt));
+            }
             Publish(scope, dataset.Number, rows, replaced, more: false, m => m with { TailRows = m.TailRows + rows.Count });
         }, cancel);
 
@@ -419,9 +421,8 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
     /// <param name="more">Whether it changes more than these rows: segments, or rows that left the tail.</param>
     internal long Publish(WriteScope scope, long dataset, IReadOnlyList<TailRow> tail, Replacements replaced, bool more, Func<DatasetManifest, DatasetManifest> change)
     {
-        var sequence = (long)scope.Kept("""
-            INSERT INTO record_state(dataset, sequence) VALUES (@dataset, 1) ON CONFLICT(dataset) DO UPDATE SET sequence = record_state.sequence + 1 RETURNING sequence
-            """).Set("@dataset", dataset).ExecuteScalar()!;
+        var sequence = Next(scope, dataset);
+        scope.Later("INSERT INTO record_state(dataset, sequence) VALUES (@dataset, @sequence) ON CONFLICT(dataset) DO UPDATE SET sequence = excluded.sequence", ("@dataset", dataset), ("@sequence", sequence));
         scope.Tell(FeedTopic.Records, dataset, sequence, tail.Count, replaced.Rows.Count, more || replaced.Segments.Count > 0 ? 1 : 0);
         scope.AfterCommit(() =>
         {
@@ -438,6 +439,21 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
         });
         return sequence;
     }
+
+    /// <summary>The number of the next commit of a dataset: memory has the last one, since the one who writes has caught up, and this group's own are counted here.</summary>
+    private long Next(WriteScope scope, long dataset)
+    {
+        if (_numbering != scope)
+        {
+            _numbering = scope;
+            _numbers.Clear();
+        }
+        return _numbers[dataset] = Math.Max(Manifest(dataset).Sequence, _numbers.GetValueOrDefault(dataset)) + 1;
+    }
+
+    // The writer's thread alone.
+    private readonly Dictionary<long, long> _numbers = [];
+    private WriteScope? _numbering;
 
     /// <summary>Makes the manifest anew from what the transaction sees: after rows were taken away. Answers the number of the commit.</summary>
     internal long Resync(WriteScope scope, long dataset)
@@ -521,29 +537,17 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
 
     private static void InsertBatch(WriteScope scope, Dataset dataset, Batch batch)
     {
-        var command = scope.Kept("""
-            INSERT INTO batch(id, dataset, schema_version, contributor, received, rows, rejected, root, subject_salt, tree, entry, request, request_digest, source)
-            VALUES (@id, @dataset, @version, @contributor, @received, @rows, @rejected, @root, @salt, @tree, @entry, @request, @digest, @source)
-            """)
-            .Set("@id", RecordId.Bytes(batch.Id))
-            .Set("@dataset", dataset.Number)
-            .Set("@version", batch.SchemaVersion)
-            .Set("@contributor", batch.Contributor)
-            .Set("@received", Microseconds.From(batch.Received))
-            .Set("@rows", batch.Rows)
-            .Set("@rejected", batch.Rejected)
-            .Set("@root", batch.Root)
-            .Set("@salt", batch.SubjectSalt)
-            .Set("@tree", batch.Tree)
-            .Set("@entry", RecordId.Bytes(batch.Entry))
-            .Set("@request", batch.Request)
-            .Set("@digest", batch.RequestDigest)
-            .Set("@source", batch.Source);
         try
         {
-            command.ExecuteNonQuery();
+            scope.Later("""
+                INSERT INTO batch(id, dataset, schema_version, contributor, received, rows, rejected, root, subject_salt, tree, entry, request, request_digest, source)
+                VALUES (@id, @dataset, @version, @contributor, @received, @rows, @rejected, @root, @salt, @tree, @entry, @request, @digest, @source)
+                """,
+                ("@id", RecordId.Bytes(batch.Id)), ("@dataset", dataset.Number), ("@version", batch.SchemaVersion), ("@contributor", batch.Contributor), ("@received", Microseconds.From(batch.Received)),
+                ("@rows", batch.Rows), ("@rejected", batch.Rejected), ("@root", batch.Root), ("@salt", batch.SubjectSalt), ("@tree", batch.Tree), ("@entry", RecordId.Bytes(batch.Entry)),
+                ("@request", batch.Request), ("@digest", batch.RequestDigest), ("@source", batch.Source));
         }
-        catch (DbException e) when (batch.Request is not null && SqlStore.Of(scope.Connection).IsDuplicate(e, "batch", "request"))
+        catch (DbException e) when (batch.Request is not null && SqlStore.Of(scope).IsDuplicate(e, "batch", "request"))
         {
             throw new DuplicateRequestException();
         }

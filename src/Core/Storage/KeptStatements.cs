@@ -56,7 +56,7 @@ public static class Statements
     /// <summary>The answer of a statement that selects one truth value.</summary>
     public static bool IsTrue(this DbCommand command) => command.ExecuteScalar() is true or 1L;
 
-    private static object Stored(object? value) => value switch
+    internal static object Stored(object? value) => value switch
     {
         null => DBNull.Value,
         bool b => b ? 1L : 0L,

@@ -159,14 +159,46 @@ public sealed class NodeWriter : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// On a far database all works of a group run first without savepoints, and what they only write is sent together. When one of them fails, nothing has been kept, and the same works run
+    /// again one by one, so that the failing one takes nobody with it.
+    /// </summary>
     private void RunGroup(KeptStatements statements, List<Work> group)
+    {
+        if (_store.IsFar && !RunGroup(statements, group, together: true))
+            RunGroup(statements, group, together: false);
+        else if (!_store.IsFar)
+            RunGroup(statements, group, together: false);
+    }
+
+    /// <returns>False when a work failed and nothing was kept; only when they ran together.</returns>
+    private bool RunGroup(KeptStatements statements, List<Work> group, bool together)
     {
         using var transaction = _store.BeginWrite(statements.Connection);
         Feed.CatchUp(statements.Connection, transaction);
-        var scope = new WriteScope(statements, transaction, Feed.Shared);
-        while (group.Count < GroupSizeMax && _queue.Reader.TryRead(out var work))
+        var scope = new WriteScope(_store, statements, transaction, Feed.Shared, together);
+        var again = group.Count;
+        for (var i = 0; ; i++)
         {
-            group.Add(work);
+            Work? work;
+            if (i < again)
+                work = group[i];
+            else if (again > 0 || group.Count >= GroupSizeMax || !_queue.Reader.TryRead(out work))
+                break;
+            else
+                group.Add(work);
+            if (together)
+            {
+                try
+                {
+                    work.Run(scope);
+                    continue;
+                }
+                catch (Exception e) when (e is not WriterStoppedException)
+                {
+                    return false;
+                }
+            }
             scope.Kept("SAVEPOINT work").ExecuteNonQuery();
             var mark = scope.Mark();
             try
@@ -181,6 +213,14 @@ public sealed class NodeWriter : IAsyncDisposable
                 scope.Reset(mark);
                 work.Refuse(e);
             }
+        }
+        try
+        {
+            scope.Flush();
+        }
+        catch (Exception e) when (together && _store.KeptNothing(e))
+        {
+            return false;
         }
         using (Feed.EnterOrder())
         {
@@ -201,6 +241,7 @@ public sealed class NodeWriter : IAsyncDisposable
         foreach (var work in group)
             work.Complete();
         Committed?.Invoke();
+        return true;
     }
 
     private void Commit(DbConnection connection, DbTransaction transaction, WriteScope scope, List<Work> group)
@@ -282,11 +323,70 @@ public sealed class WriteScope
     private readonly List<Action> _afterCommit = [];
     private readonly List<(FeedTopic, long[])> _told = [];
     private readonly bool _tells;
+    private readonly DbTransaction _transaction;
+    private readonly DbBatch? _later;
 
-    internal WriteScope(KeptStatements statements, DbTransaction transaction, bool tells) => (_statements, Transaction, _tells) = (statements, transaction, tells);
+    internal WriteScope(SqlStore store, KeptStatements statements, DbTransaction transaction, bool tells, bool together)
+    {
+        (Store, _statements, _transaction, _tells) = (store, statements, transaction, tells);
+        if (!together)
+            return;
+        _later = statements.Connection.CreateBatch();
+        _later.Transaction = transaction;
+    }
 
-    public DbConnection Connection => _statements.Connection;
-    public DbTransaction Transaction { get; }
+    internal SqlStore Store { get; }
+
+    /// <summary>The writer's connection. What was to be written <see cref="Later"/> is written by now.</summary>
+    public DbConnection Connection
+    {
+        get
+        {
+            Flush();
+            return _statements.Connection;
+        }
+    }
+
+    public DbTransaction Transaction => _transaction;
+
+    /// <summary>
+    /// Writes in this transaction, at the latest before it next reads or commits, together with what else waits. A work that fails by it fails then: whoever must know at once uses
+    /// <see cref="Kept"/>. The text must be a constant.
+    /// </summary>
+    public void Later(string sql, params ReadOnlySpan<(string Name, object? Value)> parameters)
+    {
+        if (_later is null)
+        {
+            var kept = Kept(sql);
+            foreach (var (name, value) in parameters)
+                kept.Set(name, value);
+            kept.ExecuteNonQuery();
+            return;
+        }
+        var command = _later.CreateBatchCommand();
+        command.CommandText = sql;
+        foreach (var (name, value) in parameters)
+        {
+            var parameter = command.CreateParameter();
+            (parameter.ParameterName, parameter.Value) = (name, Statements.Stored(value));
+            command.Parameters.Add(parameter);
+        }
+        _later.BatchCommands.Add(command);
+    }
+
+    internal void Flush()
+    {
+        if (_later is not { BatchCommands.Count: > 0 } later)
+            return;
+        try
+        {
+            later.ExecuteNonQuery();
+        }
+        finally
+        {
+            later.BatchCommands.Clear();
+        }
+    }
 
     /// <summary>Runs after the commit, on the writer's thread, before callers are answered: for publishing in-memory snapshots.</summary>
     public void AfterCommit(Action action) => _afterCommit.Add(action);
@@ -302,10 +402,14 @@ public sealed class WriteScope
     /// A command in this transaction that stays prepared from one transaction to the next: for what runs in every contribution. The text must be
     /// a constant, since each is kept for ever; the command is the writer's, so do not dispose it; set each parameter with <see cref="Statements.Set"/>.
     /// </summary>
-    public DbCommand Kept(string sql) => _statements.Get(sql, Transaction);
+    public DbCommand Kept(string sql)
+    {
+        Flush();
+        return _statements.Get(sql, _transaction);
+    }
 
     /// <summary>A command in this transaction.</summary>
-    public DbCommand Command(string sql) => Connection.Command(sql, Transaction);
+    public DbCommand Command(string sql) => Connection.Command(sql, _transaction);
 
     internal IReadOnlyCollection<(FeedTopic Topic, long[] Numbers)> Told => _told;
 

@@ -42,6 +42,8 @@ internal sealed class PostgresStore : SqlStore
     /// <summary>A reading that takes longer holds old versions of rows that vacuum would clear.</summary>
     private const string ReaderSettings = "-c default_transaction_read_only=on -c statement_timeout=300s -c idle_in_transaction_session_timeout=300s";
 
+    internal override bool IsFar => true;
+
     public override string Bytes => "bytea";
     public override string Number => "bigint";
     public override string Text => "text COLLATE \"C\"";

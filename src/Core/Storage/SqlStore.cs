@@ -20,6 +20,8 @@ public abstract class SqlStore
 
     public static SqlStore Of(World world) => world.Database is null ? SqliteStore.Instance : PostgresStore.Instance;
 
+    public static SqlStore Of(WriteScope scope) => scope.Store;
+
     public static SqlStore Of(DbConnection connection) => connection is SqliteConnection ? SqliteStore.Instance : PostgresStore.Instance;
 
     /// <summary>Type of a column of bytes.</summary>
@@ -60,6 +62,9 @@ public abstract class SqlStore
 
     /// <summary>A transaction that is the only one of the world that writes, until it ends.</summary>
     public abstract DbTransaction BeginWrite(DbConnection connection);
+
+    /// <summary>Whether each statement costs a way to a server and back, so that those whose answer nobody waits for are better sent together.</summary>
+    internal virtual bool IsFar => false;
 
     /// <summary>Whether a failed statement or commit left nothing behind, and trying again is right.</summary>
     public abstract bool KeptNothing(Exception e);

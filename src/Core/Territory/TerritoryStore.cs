@@ -50,11 +50,11 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
     /// <summary>Reads the places, and from then on anew whenever another machine has changed some.</summary>
     public void Open()
     {
+        // Read when they are next asked for: it may take long, and whoever tells of it waits for nobody.
+        writer.Feed.Follow(FeedTopic.Places, _ => _stale = true);
         var places = Read();
         lock (_replacing)
             _standing = Build(places);
-        // Read when they are next asked for: it may take long, and whoever tells of it waits for nobody.
-        writer.Feed.Follow(FeedTopic.Places, _ => _stale = true);
     }
 
     private List<Place> Read()

@@ -24,15 +24,18 @@ internal sealed partial class FaultCluster : IAsyncDisposable
 
     public PostgresServer Postgres { get; }
 
+    private (string Name, string Value)[] Settings { get; init; } = [];
+
     public List<RunningNode> Machines { get; } = [];
 
     /// <summary>The one in a network namespace of its own, where there is one.</summary>
     public RunningNode? Apart { get; private set; }
 
     /// <param name="apart">A namespace for the third machine; the others are on its host's end of the cable.</param>
-    public static async Task<FaultCluster> StartAsync(Namespace? apart = null)
+    /// <param name="settings">Further settings of all machines.</param>
+    public static async Task<FaultCluster> StartAsync(Namespace? apart = null, params (string Name, string Value)[] settings)
     {
-        var cluster = new FaultCluster(await PostgresServer.StartAsync(network: apart is null ? null : (apart.Host, apart.Network)), apart);
+        var cluster = new FaultCluster(await PostgresServer.StartAsync(network: apart is null ? null : (apart.Host, apart.Network)), apart) { Settings = settings };
         try
         {
             cluster._database = await cluster.Postgres.NewDatabaseAsync();
@@ -57,7 +60,7 @@ internal sealed partial class FaultCluster : IAsyncDisposable
         List<(string, string)> settings =
         [
             ("Cluster", database), ("Segments", Path.Combine(_root.FullName, "segments")), ("ClusterSecret", "a secret of the tests' own, of no use elsewhere"), ("World", "faults"), ("Kind", "Test"),
-            ("AddressRequestsPerSecond", "0"), ("CallerRequestsPerSecond", "0"), ("SiloAddress", address),
+            ("AddressRequestsPerSecond", "0"), ("CallerRequestsPerSecond", "0"), ("SiloAddress", address), .. Settings,
         ];
         if (_authority?.Issue() is var (certificate, key))
             settings.AddRange([("SiloCertificate", certificate), ("SiloKey", key), ("SiloAuthority", _authority.File), ("AllowPlainHttp", "true"), ("MetricsToken", MetricsToken)]);

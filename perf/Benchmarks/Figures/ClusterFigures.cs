@@ -1,0 +1,127 @@
+using System.Net.Http.Json;
+
+namespace Gongzhi.Perf.Figures;
+
+/// <summary>P1, P2, P3 and P6 with the state in PostgreSQL, on one machine and on three of a cluster, beside the same PostgreSQL driven directly.</summary>
+internal static class ClusterFigures
+{
+    private const string SameCores = "The machines of a cluster are processes on the same two cores, with PostgreSQL and the clients beside them: this shows what the cluster costs, not what more machines bring.";
+
+    public static async Task<Section> ContributeAsync(Bench bench)
+    {
+        var rows = bench.Rows(1_000_000, 50_000);
+        var path = Payments.Csv(bench, rows);
+        var postgres = await bench.PostgresAsync();
+        await Payments.MakeTableAsync(postgres, "payments", audit: false);
+        var lines = new List<Line>();
+        foreach (var machines in Machines)
+        {
+            using var cluster = await BenchCluster.StartAsync(bench, machines);
+            var clients = await Task.WhenAll(cluster.Machines.Select(m => m.SignInAsync()));
+            var (ours, theirs, number) = (new Times(), new Times(), 0);
+            for (var round = -2; round < bench.Repetitions; round++)
+            {
+                Bench.Say(Text.Invariant($"P1 on {machines} machines, round {round + 1}"));
+                var took = await Clock.TimeAsync(() => Task.WhenAll(clients.Select(c => PostAsync(c, path, rows, Text.Invariant($"payments-{Interlocked.Increment(ref number)}")))));
+                // Twice unmeasured: both sides compile and fill their caches.
+                if (round < 0)
+                    continue;
+                ours.Add(took / machines);
+                theirs.Add(await Payments.CopyAsync(postgres, "payments", path));
+            }
+            var what = machines == 1 ? "one machine" : Text.Invariant($"{machines} machines at once, each a file, time for one file");
+            lines.Add(new("P1", Text.Invariant($"contribute CSV over HTTP, {Text.Count(rows)} rows, {what}, against COPY into the same PostgreSQL with key and checks"), ours.ToString(), theirs.ToString(), Text.Ratio(theirs.Median / ours.Median), "≥ 3×", theirs.Median / ours.Median >= 3));
+            foreach (var client in clients)
+                client.Dispose();
+        }
+        return new("P1-cluster", "contribute a CSV file, state in PostgreSQL", lines, [SameCores, "Segments and sorted keys go to a directory that the machines share, with the marks that several machines need.", "PostgreSQL: " + Postgres.Settings]);
+
+        static async Task PostAsync(HttpClient http, string path, int rows, string dataset)
+        {
+            await DefineAsync(http, dataset, SampleCity.PaymentsGenerator.TableSchemaJson);
+            await using var file = File.OpenRead(path);
+            using var content = new StreamContent(file, 1 << 16);
+            content.Headers.ContentType = new("text/csv");
+            using var response = await http.PostAsync($"/api/v1/datasets/{dataset}/records", content);
+            var text = await response.Content.ReadAsStringAsync();
+            if (!response.IsSuccessStatusCode || !text.Contains(Text.Invariant($"\"accepted\":{rows}"), StringComparison.Ordinal))
+                throw new InvalidOperationException(text);
+        }
+    }
+
+    public static async Task<Section> QueryAsync(Bench bench)
+    {
+        var lines = new List<Line>();
+        foreach (var machines in Machines)
+        {
+            // This process is one of the machines; the others stand by.
+            using var cluster = await BenchCluster.StartAsync(bench, machines - 1);
+            await using var world = await P2World.MakeAsync(bench, bench.Rows(10_000_000, 400_000), 50, cluster);
+            foreach (var question in (P2Question[])[P2Questions.Scan, P2Questions.Grouped])
+            {
+                lines.Add(await P2Query.AgainstAsync(bench, question, Text.Invariant($"{question.What}, {(machines == 1 ? "one machine" : $"one of {machines} machines")}"), () => world.AskAsync(question), () => world.RawAsync(question), question.Goal));
+            }
+        }
+        return new("P2-cluster", "governed queries, state in PostgreSQL", lines, [SameCores, "As P2 against raw DuckDB on the same files; ours also looks whether another machine has changed anything, and commits the access in PostgreSQL."]);
+    }
+
+    public static async Task<Section> LedgerAsync(Bench bench)
+    {
+        var (lines, notes) = (new List<Line>(), new List<string> { SameCores });
+        foreach (var machines in Machines)
+        {
+            using var cluster = await BenchCluster.StartAsync(bench, machines - 1);
+            await using var node = await BenchNode.StartAsync(bench, "p3", cluster);
+            Bench.Say(Text.Invariant($"P3 on {machines} machines"));
+            var outcome = await P3Ledger.ThroughAsync(node, bench.Quick ? 5 : 30);
+            var syncs = P3Ledger.SyncsPerSecond(bench);
+            var where = machines == 1 ? "one machine" : Text.Invariant($"one of {machines} machines, another may sequence");
+            lines.Add(P3Ledger.Rate($"entry committed in PostgreSQL, sequenced and under a signed checkpoint, {where}", outcome, syncs));
+            lines.Add(P3Ledger.Latency($"the same, {where}", outcome));
+        }
+        return new("P3-cluster", "single entries into the ledger, state in PostgreSQL", lines, notes);
+    }
+
+    public static async Task<Section> ReportsAsync(Bench bench)
+    {
+        const int clients = 64, datasets = 64;
+        var (warmUp, duration) = bench.Quick ? (TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2)) : (TimeSpan.FromSeconds(8), TimeSpan.FromSeconds(6));
+        var postgres = await bench.PostgresAsync();
+        await P6Reports.MakeTablesAsync(postgres, datasets);
+        using var peer = await P6Reports.PeerAsync(bench, postgres, datasets);
+        var (lines, notes) = (new List<Line>(), new List<string>());
+        foreach (var machines in Machines)
+        {
+            using var cluster = await BenchCluster.StartAsync(bench, machines);
+            using var http = await cluster.Machines[0].SignInAsync();
+            await P6Reports.DefineAsync(http, datasets);
+            var token = http.DefaultRequestHeaders.Authorization!;
+            Bench.Say(Text.Invariant($"P6 on {machines} machines"));
+            var cpu = cluster.Machines.Sum(m => m.CpuSeconds());
+            var ours = await Task.WhenAll(cluster.Machines.Select((m, i) => Load.HttpLoad.RunAsync(
+                m.Address, clients / machines, warmUp, duration, n => P6Reports.Report($"/api/v1/datasets/report-{n % datasets}/records", "application/x-ndjson", i, n, token))));
+            cpu = cluster.Machines.Sum(m => m.CpuSeconds()) - cpu;
+            var theirs = await Load.HttpLoad.RunAsync(peer.Address, clients, warmUp, duration, n => P6Reports.Report($"/datasets/{n % datasets}/records", "application/json", machines, n, null));
+            if (ours.Append(theirs).FirstOrDefault(o => o.Failed > 0) is { } failed)
+                throw new InvalidOperationException($"{failed.Failed} reports were refused: {failed.FirstFailure}");
+            var rate = ours.Sum(o => o.PerSecond);
+            var where = machines == 1 ? "one machine" : Text.Invariant($"{machines} machines");
+            lines.Add(new("P6", Text.Invariant($"single reports over {datasets} datasets, {clients} clients, {where}, against one INSERT a request into the same PostgreSQL"), Text.Invariant($"{Text.Count(rate)}/s, p50 {ours.Average(o => o.P50):0.0} ms"), Text.Invariant($"{Text.Count(theirs.PerSecond)}/s, p50 {theirs.P50:0.0} ms"), Text.Ratio(rate / theirs.PerSecond), "≥ 2×", rate / theirs.PerSecond >= 2));
+            lines.Add(new("P6", Text.Invariant($"slowest of a hundred, {where}"), Text.Invariant($"{ours.Max(o => o.P99):0.0} ms"), Text.Invariant($"{theirs.P99:0.0} ms"), "", "< 50 ms", ours.Max(o => o.P99) < 50));
+            notes.Add(Text.Invariant($"On {where}: {cpu / (rate * (warmUp + duration).TotalSeconds) * 1e6:0} µs of the nodes' processor time a report."));
+        }
+        notes.Add(SameCores);
+        return new("P6-cluster", "small single reports over HTTP, state in PostgreSQL", lines, notes);
+    }
+
+    private static readonly int[] Machines = [1, 3];
+
+    private static async Task DefineAsync(HttpClient http, string dataset, string definition)
+    {
+        var json = System.Text.Json.Nodes.JsonNode.Parse(definition)!.AsObject();
+        json["owner"] = "node";
+        using var put = await http.PutAsJsonAsync("/api/v1/datasets/" + dataset, json);
+        if (!put.IsSuccessStatusCode)
+            throw new InvalidOperationException(await put.Content.ReadAsStringAsync());
+    }
+}
