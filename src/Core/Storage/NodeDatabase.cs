@@ -18,6 +18,14 @@ public static class NodeDatabase
     /// <exception cref="SchemaException">It holds something else.</exception>
     public static WorldClaim Claim(World world, WorldClaim wanted) => PostgresSchema.Claim(world, wanted);
 
+    /// <summary>Whether a copy of a world into the PostgreSQL database was begun and not finished.</summary>
+    public static bool IsUnfinishedCopy(World world)
+    {
+        using var connection = (Npgsql.NpgsqlConnection)PostgresStore.Instance.OpenReadOnly(world);
+        using var transaction = connection.BeginTransaction();
+        return Copying.PostgresTables.IsUnfinished(connection, transaction);
+    }
+
     /// <summary>Keeps other nodes off a PostgreSQL database until the answer is disposed; null when one is on it.</summary>
     public static IDisposable? TryHold(World world) => PostgresStore.TryHold(world);
 

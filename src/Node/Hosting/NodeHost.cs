@@ -143,6 +143,19 @@ public static partial class NodeHost
         return builder.Build();
     }
 
+    /// <summary>Makes the schema of a database that nobody serves yet, or its guards anew, and nothing else: no key, no row, no entry.</summary>
+    internal static async Task MakeSchemaAsync(NodeOptions options, WorldDirectory directory, CancellationToken cancel)
+    {
+        cancel.ThrowIfCancellationRequested();
+        var app = Compose(options with { Urls = "http://localhost:0" }, directory, null, builder => builder.Logging.SetMinimumLevel(LogLevel.Warning));
+        await using (app.ConfigureAwait(false))
+        {
+            var scope = app.Services.CreateAsyncScope();
+            await using (scope.ConfigureAwait(false))
+                NodeDatabase.Prepare(directory.World, scope.ServiceProvider.GetRequiredService<NodeDb>(), app.Services.GetServices<IHotSchema>());
+        }
+    }
+
     private static RequestTimeoutPolicy Timeout(TimeSpan limit) => new()
     {
         Timeout = limit,

@@ -19,7 +19,11 @@ public sealed class WorldDirectory : IDisposable
 
     public World World { get; }
 
-    public static WorldDirectory Open(NodeOptions options)
+    /// <param name="options">Which directory, and what it is to be.</param>
+    /// <param name="evenIfMoved">Also a directory whose world is served elsewhere now; to be read.</param>
+    /// <param name="evenIfUnfinished">Also a database into which a world is still being copied; to go on with that.</param>
+    /// <exception cref="StartRefusedException">It cannot be used, or not for this.</exception>
+    public static WorldDirectory Open(NodeOptions options, bool evenIfMoved = false, bool evenIfUnfinished = false)
     {
         var root = Path.GetFullPath(options.Data);
         FileStream held;
@@ -37,7 +41,15 @@ public sealed class WorldDirectory : IDisposable
             var world = Identify(options, root);
             foreach (var directory in new[] { world.Segments.Kind == SegmentPlaceKind.S3 ? world.SegmentCacheDirectory : world.SegmentDirectory, world.LedgerDirectory, world.SpoolDirectory, world.RejectDirectory, world.KeyDirectory })
                 MakePrivate(directory);
-            return new WorldDirectory(world, held, world.Database is null ? null : Hold(world));
+            if (!evenIfMoved && WorldMove.MovedTo(root) is { } there)
+                throw new StartRefusedException($"The world of {root} was moved to {there}. Two nodes would sign two histories under one key.");
+            var database = world.Database is null ? null : Hold(world);
+            if (database is not null && !evenIfUnfinished && NodeDatabase.IsUnfinishedCopy(world))
+            {
+                database.Dispose();
+                throw new StartRefusedException("A world is still being copied into the database, or that was interrupted. Finish it first: call the command again that began it.");
+            }
+            return new WorldDirectory(world, held, database);
         }
         catch
         {

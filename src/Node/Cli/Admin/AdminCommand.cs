@@ -33,6 +33,7 @@ internal static class AdminCommand
             AccountVerbs.Create(call),
             KeyVerbs.Create(call),
             CheckVerbs.Create(call),
+            MoveVerbs.Create(call),
         };
         command.Add(call.Json);
         command.Add(call.Url);
