@@ -55,6 +55,7 @@ public static partial class NodeHost
         services.AddSingleton<RecordVersions>();
         services.AddSingleton<SubjectKey>();
         services.AddSingleton<Erasures>();
+        services.AddSingleton<Gongzhi.Ledger.ITileSource>(_ => LedgerFiles.Look(world));
         services.AddSingleton<Sequencer>();
         services.AddSingleton<Fold>();
         services.AddSingleton<Compaction>();
@@ -152,6 +153,7 @@ public static partial class NodeHost
             _ = sweep;
             await keys.OpenAsync(catalog, cancel).ConfigureAwait(false);
             await sequencer.OpenAsync(cancel).ConfigureAwait(false);
+            sequencer.Start();
         }
     }
 }

@@ -24,10 +24,10 @@ internal sealed class CoreFixture : IAsyncDisposable
     private readonly bool _ownsDirectory;
     private bool _compactionStopped;
 
-    private CoreFixture(string directory, bool ownsDirectory, Action<string, Action>? interposed, TimeProvider clock, Func<World, ITileStore?> tiles, SegmentPlace segments, ISegmentPeers peers)
+    private CoreFixture(string directory, bool ownsDirectory, Action<string, Action>? interposed, TimeProvider clock, Func<World, ITileStore?> tiles, SegmentPlace segments, ISegmentPeers peers, bool postgres)
     {
         _ownsDirectory = ownsDirectory;
-        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed, Segments = segments, Database = TestStore.Of(directory) };
+        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed, Segments = segments, Database = postgres ? TestStore.Postgres(directory) : TestStore.Of(directory) };
         var epoch = new PolicyEpoch();
         using (var db = Open())
             NodeDatabase.Prepare(World, db, [new RecordSchema(), new KeySchema(), new ErasureSchema(), new LogStateSchema(), new PlaceSchema(), epoch]);
@@ -97,18 +97,20 @@ internal sealed class CoreFixture : IAsyncDisposable
     /// <param name="tiles">Where the log's files go.</param>
     /// <param name="segments">Where the segments are kept; the directory's own if left out.</param>
     /// <param name="peers">Other machines that use the same place.</param>
+    /// <param name="postgres">On PostgreSQL, whatever the run's store is.</param>
     public static async Task<CoreFixture> OpenAsync(
         string? directory = null, Action<string, Action>? interposed = null, TimeProvider? clock = null, Func<World, ITileStore?>? tiles = null,
-        SegmentPlace? segments = null, ISegmentPeers? peers = null)
+        SegmentPlace? segments = null, ISegmentPeers? peers = null, bool postgres = false)
     {
         var fixture = new CoreFixture(
             directory ?? Directory.CreateTempSubdirectory("gongzhi-test-").FullName, directory is null, interposed, clock ?? TimeProvider.System, tiles ?? (_ => null),
-            segments ?? SegmentPlace.Own, peers ?? NoSegmentPeers.Instance);
+            segments ?? SegmentPlace.Own, peers ?? NoSegmentPeers.Instance, postgres);
         try
         {
             await fixture.Erasures.OpenAsync(TestContext.Current.CancellationToken);
             fixture.KeysRebuilt = await fixture.Keys.OpenAsync(fixture.Catalog, TestContext.Current.CancellationToken);
             await fixture.Sequencer.OpenAsync(TestContext.Current.CancellationToken);
+            fixture.Sequencer.Start();
             return fixture;
         }
         catch
