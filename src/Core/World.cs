@@ -32,6 +32,9 @@ public sealed record World
     /// <summary>The PostgreSQL database that the world's machines share; null when it has a file of its own (<see cref="DatabasePath"/>).</summary>
     public Storage.PostgresAddress? Database { get; init; }
 
+    /// <summary>Set where the world's machines share their keys: these are then in <see cref="Database"/>; null when they are files of the key directory.</summary>
+    public Storage.ClusterSecret? Secret { get; init; }
+
     /// <summary>Where the segments are kept; its secret is never printed.</summary>
     public SegmentPlace Segments { get; init; } = SegmentPlace.Own;
 

@@ -233,8 +233,16 @@ internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings fin
 
     private NoteVerifier? LoadKey()
     {
-        var path = Path.Combine(world.KeyDirectory, "ledger.skey");
-        if (!File.Exists(path) || !NoteSigner.TryParse(File.ReadAllText(path).Trim(), out var signer))
+        byte[]? kept;
+        try
+        {
+            kept = WorldKeys.Find(world, Sequencer.KeyName);
+        }
+        catch (WorldKeyException)
+        {
+            return null;
+        }
+        if (kept is null || !NoteSigner.TryParse(System.Text.Encoding.UTF8.GetString(kept).Trim(), out var signer))
             return null;
         using (signer)
             return signer.Verifier;

@@ -19,6 +19,9 @@ public sealed class Sequencer : IAsyncDisposable
     /// <summary>Entries taken into one step.</summary>
     public const int StepEntriesMax = 8_192;
 
+    /// <summary>The name of the key that the log is signed with.</summary>
+    internal const string KeyName = "ledger.skey";
+
     private readonly World _world;
     private readonly NodeWriter _writer;
     private readonly TimeProvider _clock;
@@ -238,24 +241,13 @@ public sealed class Sequencer : IAsyncDisposable
 
     private NoteSigner LoadKey()
     {
-        Directory.CreateDirectory(_world.KeyDirectory);
-        var path = Path.Combine(_world.KeyDirectory, "ledger.skey");
-        if (!File.Exists(path))
+        var kept = WorldKeys.GetOrMake(_world, KeyName, () =>
         {
             using var made = NoteSigner.Generate(_world.LedgerOrigin);
-            var temporary = path + ".tmp";
-            var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write };
-            if (!OperatingSystem.IsWindows())
-                options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-            using (var file = new FileStream(temporary, options))
-            {
-                file.Write(System.Text.Encoding.UTF8.GetBytes(made.ExportPrivateKey() + "\n"));
-                _world.Durably("flush key", () => file.Flush(flushToDisk: true));
-            }
-            Core.Storage.DurableFile.Publish(_world, temporary, path);
-        }
-        return NoteSigner.TryParse(File.ReadAllText(path).Trim(), out var signer)
+            return System.Text.Encoding.UTF8.GetBytes(made.ExportPrivateKey() + "\n");
+        });
+        return NoteSigner.TryParse(System.Text.Encoding.UTF8.GetString(kept).Trim(), out var signer)
             ? signer
-            : throw new LedgerCorruptException(path, "The ledger's key cannot be read. Restore it from a backup: without it this log cannot go on.");
+            : throw new LedgerCorruptException("keys/" + KeyName, "The ledger's key cannot be read. Restore it from a backup: without it this log cannot go on.");
     }
 }

@@ -17,7 +17,7 @@ public sealed class LogStateSchema : IHotSchema
             before_size {store.Number} NOT NULL,
             before_root {store.Bytes} NOT NULL
         );
-        {(store is PostgresStore ? SqlTileStore.Schema(store) : "")}
+        {(store is PostgresStore ? SqlTileStore.Schema(store) + WorldKeys.Schema(store) : "")}
         """;
 }
 

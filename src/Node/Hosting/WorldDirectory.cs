@@ -37,7 +37,17 @@ public sealed class WorldDirectory : IDisposable
             var world = Identify(options, root);
             foreach (var directory in new[] { world.Segments.Kind == SegmentPlaceKind.S3 ? world.SegmentCacheDirectory : world.SegmentDirectory, world.LedgerDirectory, world.SpoolDirectory, world.RejectDirectory, world.KeyDirectory })
                 MakePrivate(directory);
-            return new WorldDirectory(world, held, world.Database is null ? null : Hold(world));
+            var database = world.Database is null ? null : Hold(world);
+            try
+            {
+                WorldKeys.Demand(world);
+            }
+            catch (WorldKeyException e)
+            {
+                database?.Dispose();
+                throw new StartRefusedException(e.Message);
+            }
+            return new WorldDirectory(world, held, database);
         }
         catch
         {
@@ -74,7 +84,9 @@ public sealed class WorldDirectory : IDisposable
 
     /// <summary>The world of a directory that a node was started on before, to look at and not to work on: no lock is taken, nothing is made. Null when there is none.</summary>
     /// <param name="database">Where the state is, when it is not in the directory.</param>
-    public static World? Look(string data, string? database = null, SegmentPlace? segments = null)
+    /// <param name="segments">Where the segments are.</param>
+    /// <param name="secret">The cluster's secret, when machines share their keys.</param>
+    public static World? Look(string data, string? database = null, SegmentPlace? segments = null, string? secret = null)
     {
         var path = Path.Combine(Path.GetFullPath(data), "world.json");
         if (!File.Exists(path))
@@ -92,6 +104,7 @@ public sealed class WorldDirectory : IDisposable
             ? new World
             {
                 Name = found.Name, Kind = kind, DataDirectory = Path.GetFullPath(data), LedgerOrigin = found.LedgerOrigin, Segments = segments ?? SegmentPlace.Own,
+                Secret = found.Postgres && secret is not null ? new ClusterSecret(secret, found.LedgerOrigin) : null,
                 Database = !found.Postgres ? null : new PostgresAddress(database ?? throw new IOException("The state of this directory is in a PostgreSQL database; give GONGZHI__DATABASE.")),
             }
             : throw new IOException($"{path} cannot be read.");
@@ -143,7 +156,7 @@ public sealed class WorldDirectory : IDisposable
     }
 
     private static World Make(NodeOptions options, string root, string origin) =>
-        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin, FreeBytesMin = options.FreeBytesMin, Segments = options.SegmentPlace(), Database = Address(options) };
+        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin, FreeBytesMin = options.FreeBytesMin, Segments = options.SegmentPlace(), Database = Address(options), Secret = options.Secret() is { } secret ? new ClusterSecret(secret, origin) : null };
 
     private static PostgresAddress? Address(NodeOptions options)
     {

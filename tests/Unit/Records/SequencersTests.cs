@@ -59,6 +59,13 @@ public sealed class SequencersTests : IAsyncLifetime
         var other = await AnotherAsync();
         other.Start();
         var dataset = await _core.DefineAsync("d", "{\"owner\":\"office\",\"schema\":{\"fields\":[{\"name\":\"n\",\"type\":\"integer\"}]}}");
+        // Each learns of what the other has published as machines do: by looking.
+        using var done = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
+        var looking = Task.WhenAll(((Sequencer[])[_core.Sequencer, other]).Select(async sequencer =>
+        {
+            while (!done.IsCancellationRequested)
+                await FollowAsync(sequencer);
+        }));
         var indexes = await Task.WhenAll(Enumerable.Range(0, 8).Select(async hand =>
         {
             var mine = new List<long>();
@@ -70,6 +77,8 @@ public sealed class SequencersTests : IAsyncLifetime
             }
             return mine;
         }));
+        await done.CancelAsync();
+        await looking;
         Assert.Equal(320, indexes.SelectMany(i => i).Distinct().Count());
         await CheckAsync(321);
     }
@@ -95,8 +104,7 @@ public sealed class SequencersTests : IAsyncLifetime
             two.Start();
             // The step of the frozen one is completed by the other, which then goes on.
             Assert.Equal(committed - 1, await two.WaitAsync(entry, Cancel));
-            for (var i = 0; i < 300; i++)
-                await _core.ContributeAsync(dataset, $"n\n{i}\n");
+            await Task.WhenAll(Enumerable.Range(0, 300).Select(i => _core.ContributeAsync(dataset, $"n\n{i}\n")));
             await two.WaitAsync((await _core.ContributeAsync(dataset, "n\n3\n")).Value!.Batch.Entry, Cancel);
             var note = two.Log.CurrentCheckpoint.ToArray();
             frozen.Go.SetResult();
