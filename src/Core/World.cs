@@ -35,6 +35,9 @@ public sealed record World
     /// <summary>Whether several machines work on the world at once, on one <see cref="Database"/> and one store of segments.</summary>
     public bool Shared { get; init; }
 
+    /// <summary>Set where the world's machines share their keys: these are then in <see cref="Database"/>; null when they are files of the key directory.</summary>
+    public Storage.ClusterSecret? Secret { get; init; }
+
     /// <summary>Where the segments are kept; its secret is never printed.</summary>
     public SegmentPlace Segments { get; init; } = SegmentPlace.Own;
 

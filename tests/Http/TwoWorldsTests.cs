@@ -109,7 +109,7 @@ public sealed class TwoWorldsTests : IDisposable
         var (receiptFile, proofFile) = (At("receipt.json"), At("proof.json"));
         await File.WriteAllTextAsync(receiptFile, text);
         await File.WriteAllTextAsync(proofFile, await http.GetStringAsync($"/api/v1/datasets/d/records/{receipt.GetProperty("firstRecord").GetString()}/proof"));
-        foreach (var (verb, file) in new[] { ("receipt", receiptFile), ("row", proofFile), ("log", World(one).LedgerDirectory) })
+        foreach (var (verb, file) in new[] { ("receipt", receiptFile), ("row", proofFile), ("log", Shared.TestStore.LogDirectory(World(one))) })
         {
             Assert.Equal(0, await VerifyAsync(verb, file, "--vkey", keyOfOne));
             Assert.Equal(1, await VerifyAsync(verb, file, "--vkey", keyOfTwo));

@@ -22,6 +22,48 @@ public static partial class TestStore
     public static PostgresAddress? Of(string directory) =>
         IsPostgres ? new PostgresAddress(Databases.GetOrAdd(Path.GetFullPath(directory), _ => NewAsync(null)).GetAwaiter().GetResult()) : null;
 
+    /// <summary>A PostgreSQL database for a data directory whatever the tests of this run work on: for what only several machines have.</summary>
+    public static PostgresAddress Postgres(string directory) =>
+        new(Databases.GetOrAdd(Path.GetFullPath(directory), _ => NewAsync(null)).GetAwaiter().GetResult());
+
+    /// <summary>The log as files: a world's own directory, or a copy of what its database has now.</summary>
+    public static string LogDirectory(World world)
+    {
+        if (world.Database is null)
+            return world.LedgerDirectory;
+        var copy = Path.Combine(world.DataDirectory, "log-copy");
+        if (Directory.Exists(copy))
+            Directory.Delete(copy, recursive: true);
+        using var shell = OpenShell(world);
+        using var command = shell.Command("SELECT path, content FROM ledger_tile UNION ALL SELECT 'checkpoint', note FROM ledger_checkpoint");
+        using var reader = command.ExecuteReader();
+        while (reader.Read())
+        {
+            var path = Path.Combine(copy, reader.GetString(0));
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            File.WriteAllBytes(path, (byte[])reader[1]);
+        }
+        return copy;
+    }
+
+    /// <summary>Puts other bytes in the place of a file of the log, by its tlog-tiles path, as somebody with a shell on the machine could.</summary>
+    public static void ReplaceLogFile(World world, string name, byte[] content)
+    {
+        if (world.Database is null)
+        {
+            // Under another name first: a node that is reading the old file goes on with it.
+            var path = Path.Combine(world.LedgerDirectory, name);
+            File.WriteAllBytes(path + ".new", content);
+            File.Move(path + ".new", path, overwrite: true);
+            return;
+        }
+        using var shell = OpenShell(world);
+        using var command = shell.Command(name == "checkpoint" ? "UPDATE ledger_checkpoint SET note = @content" : "UPDATE ledger_tile SET content = @content WHERE path = @path").Set("@content", content);
+        if (name != "checkpoint")
+            command.Set("@path", name);
+        Assert.Equal(1, command.ExecuteNonQuery());
+    }
+
     /// <summary>The database of one directory as another's own: for a copy of a whole node. The first must be at rest.</summary>
     public static void Copy(string from, string to)
     {

@@ -10,7 +10,7 @@ namespace Gongzhi.Core.Records;
 /// </summary>
 internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings findings, IProgress<RecordCheckProgress>? progress)
 {
-    private readonly DirectoryTileSource _files = new(world.LedgerDirectory);
+    private readonly ITileSource _files = LedgerFiles.Look(world);
     private AuditReport? _audit;
     private long _size;
 
@@ -21,7 +21,7 @@ internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings fin
 
     public async Task AuditAsync(CancellationToken cancel)
     {
-        if (!File.Exists(Path.Combine(world.LedgerDirectory, TilePath.Checkpoint)) && !Directory.Exists(Path.Combine(world.LedgerDirectory, "tile")))
+        if (!await ThereAsync(cancel).ConfigureAwait(false))
             return; // Nothing was ever signed; CompareAsync demands that the database say so too.
         if ((key ?? LoadKey()) is not { } trusted)
         {
@@ -31,6 +31,18 @@ internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings fin
         }
         _audit = await LogAuditor.AuditAsync(_files, trusted, default, cancel).ConfigureAwait(false);
         _size = _audit.Size;
+    }
+
+    private async Task<bool> ThereAsync(CancellationToken cancel)
+    {
+        try
+        {
+            return await _files.ReadAsync(TilePath.Checkpoint, SignedNote.BytesMax, cancel).ConfigureAwait(false) is not null || LedgerFiles.Tiles(world).Any();
+        }
+        catch (InvalidDataException)
+        {
+            return true; // Too long for a checkpoint, which the audit says.
+        }
     }
 
     /// <summary>Compares every entry of the log with the database's copy, and the head with the one the database committed.</summary>
@@ -64,7 +76,7 @@ internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings fin
             Entries += width;
             progress?.Report(new RecordCheckProgress(CheckStage.Ledger, Entries, _size));
         }
-        Leftovers(cancel);
+        await LeftoversAsync(cancel).ConfigureAwait(false);
         // Last, since the comparison above tells more exactly which of the files it is.
         if (_audit?.Break is { } broken)
             Add(broken);
@@ -142,35 +154,40 @@ internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings fin
     }
 
     /// <summary>Narrower tiles and bundles that the log has grown past: each must be the beginning of the wider one. Readers of older checkpoints use them.</summary>
-    private void Leftovers(CancellationToken cancel)
+    private async Task LeftoversAsync(CancellationToken cancel)
     {
-        var directory = Path.Combine(world.LedgerDirectory, "tile");
-        if (!Directory.Exists(directory))
-            return;
-        foreach (var path in Directory.EnumerateFiles(directory, "*", SearchOption.AllDirectories))
+        foreach (var name in LedgerFiles.Tiles(world))
         {
             cancel.ThrowIfCancellationRequested();
-            var name = Path.GetRelativePath(world.LedgerDirectory, path).Replace(Path.DirectorySeparatorChar, '/');
             if (!TilePath.TryParse(name, out var tile) || tile.Width == TilePath.FullWidth)
                 continue;
             var current = tile.Level == TilePath.EntriesLevel ? _size : _size >> (8 * tile.Level);
             var width = (int)Math.Clamp(current - (tile.Index << 8), 0, TilePath.FullWidth);
             if (tile.Width >= width)
                 continue; // The current one, which was compared, or one of a step under way.
-            var wider = new[] { tile with { Width = width }, tile with { Width = TilePath.FullWidth } }
-                .Select(t => Path.Combine(world.LedgerDirectory, t.ToString())).FirstOrDefault(File.Exists);
-            if (wider is null || IsNamed(wider) || !Bytes(path, out var narrow) || !Bytes(wider, out var wide))
+            var (wider, wide) = await ReadAsync((tile with { Width = width }).ToString(), (tile with { Width = TilePath.FullWidth }).ToString(), EntryBundle.BytesMax, cancel).ConfigureAwait(false);
+            // A file that is itself found broken tells nothing about a narrower one.
+            if (wide is null || _audit?.Break?.File == wider || findings.Names(Kind(wider), "ledger/" + wider))
+                continue;
+            // The running node may have just taken it away: the full tile is there.
+            if (await BytesAsync(name, cancel).ConfigureAwait(false) is not { } narrow)
                 continue;
             if (!wide.AsSpan().StartsWith(narrow) || (tile.Level >= 0 && narrow.Length != tile.Width * MerkleTree.HashBytes))
                 Add(new LogBreak(name, "is not the beginning of what the log has there now."));
         }
     }
 
-    /// <summary>A file that is itself found broken tells nothing about a narrower one.</summary>
-    private bool IsNamed(string path)
+    /// <summary>Null when it is gone; cut off where no file of the log goes on.</summary>
+    private async Task<byte[]?> BytesAsync(string name, CancellationToken cancel)
     {
-        var name = Path.GetRelativePath(world.LedgerDirectory, path).Replace(Path.DirectorySeparatorChar, '/');
-        return _audit?.Break?.File == name || findings.Names(Kind(name), "ledger/" + name);
+        try
+        {
+            return await _files.ReadAsync(name, EntryBundle.BytesMax, cancel).ConfigureAwait(false);
+        }
+        catch (InvalidDataException)
+        {
+            return new byte[EntryBundle.BytesMax];
+        }
     }
 
     private static CheckKind Kind(string file) =>
@@ -214,25 +231,18 @@ internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings fin
         }
     }
 
-    private static bool Bytes(string path, out byte[] bytes)
-    {
-        try
-        {
-            bytes = File.ReadAllBytes(path);
-            return true;
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            // The running node has just taken it away: the full tile is there.
-            bytes = [];
-            return false;
-        }
-    }
-
     private NoteVerifier? LoadKey()
     {
-        var path = Path.Combine(world.KeyDirectory, "ledger.skey");
-        if (!File.Exists(path) || !NoteSigner.TryParse(File.ReadAllText(path).Trim(), out var signer))
+        byte[]? kept;
+        try
+        {
+            kept = WorldKeys.Find(world, Sequencer.KeyName);
+        }
+        catch (WorldKeyException)
+        {
+            return null;
+        }
+        if (kept is null || !NoteSigner.TryParse(System.Text.Encoding.UTF8.GetString(kept).Trim(), out var signer))
             return null;
         using (signer)
             return signer.Verifier;

@@ -7,9 +7,10 @@ using Microsoft.Extensions.Logging;
 namespace Gongzhi.Core.Records;
 
 /// <summary>
-/// Takes the entries that have no index yet (never "id greater than n": commit order and numbers disagree), appends them to the log
-/// and tells who waits. One per world.
+/// The world's log in this process. While <see cref="RunAsync"/> runs it takes the entries that have no index yet (never "id greater than n": commit order and
+/// numbers disagree) and appends them; where another process does that, <see cref="FollowAsync"/> takes up what it has published. Either way it tells who waits.
 /// </summary>
+/// <remarks>One should append at a time; two that do lose steps to each other by the compare-and-set, and make one log.</remarks>
 public sealed class Sequencer : IAsyncDisposable
 {
     /// <summary>Between two steps: lets entries gather, so that a busy node signs a few checkpoints a second and not thousands.</summary>
@@ -17,6 +18,9 @@ public sealed class Sequencer : IAsyncDisposable
 
     /// <summary>Entries taken into one step.</summary>
     public const int StepEntriesMax = 8_192;
+
+    /// <summary>The name of the key that the log is signed with.</summary>
+    internal const string KeyName = "ledger.skey";
 
     private readonly World _world;
     private readonly NodeWriter _writer;
@@ -27,6 +31,11 @@ public sealed class Sequencer : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private NoteSigner? _signer;
     private TileLog? _tiles;
+    private readonly SemaphoreSlim _answering = new(1, 1);
+    // Under _answering: whoever waits for an entry below has been told.
+    private long _answered;
+    private long _followed;
+    private int _disposed;
     private Task _loop = Task.CompletedTask;
 
     public Sequencer(World world, NodeWriter writer, TimeProvider clock, ILogger<Sequencer> log)
@@ -35,7 +44,7 @@ public sealed class Sequencer : IAsyncDisposable
         writer.Committed += Wake;
     }
 
-    /// <summary>Set by tests alone, to fail the writing of tiles; otherwise the world's directory.</summary>
+    /// <summary>Set by tests alone, to fail the writing of tiles; otherwise where the world keeps them.</summary>
     internal ITileStore? Tiles { get; init; }
 
     public bool IsOpen => _tiles is not null;
@@ -43,14 +52,72 @@ public sealed class Sequencer : IAsyncDisposable
     /// <summary>The log; open after <see cref="OpenAsync"/>.</summary>
     public TileLog Log => _tiles ?? throw new InvalidOperationException("The log is not open.");
 
-    /// <summary>Opens the log (making its key at the first start), completes an interrupted step, and begins to sequence.</summary>
+    /// <summary>Opens the log as it is published, making its key at the first start. Appends nothing.</summary>
     /// <exception cref="LedgerCorruptException">What is stored is not what was signed; names the file.</exception>
     public async Task OpenAsync(CancellationToken cancel = default)
     {
         _signer = LoadKey();
-        _tiles = await TileLog.OpenAsync(_signer, new SqlTreeState(_world, _writer), Tiles ?? new FileTileStore(_world.LedgerDirectory), cancel: cancel).ConfigureAwait(false);
-        _loop = Task.Run(RunAsync, CancellationToken.None);
-        Wake();
+        _tiles = await TileLog.OpenFollowingAsync(_signer, new SqlTreeState(_world, _writer), Tiles ?? LedgerFiles.Open(_world), cancel: cancel).ConfigureAwait(false);
+        _answered = _tiles.Head.Size;
+    }
+
+    /// <summary>Appends from now on until disposed: for a process that is alone.</summary>
+    public void Start() => _loop = Task.Run(() => RunAsync(_stop.Token), CancellationToken.None);
+
+    /// <summary>Takes up what other machines publish, with each look at what they change.</summary>
+    public void Follow(ChangeFeed feed) => feed.Alongside(async (connection, cancel) =>
+    {
+        long size;
+        using (var command = connection.Command(SqlTileStore.PublishedSize))
+            size = await command.ExecuteScalarAsync(cancel).ConfigureAwait(false) as long? ?? 0;
+        try
+        {
+            await FollowAsync(size, cancel).ConfigureAwait(false);
+        }
+        catch (LedgerCorruptException e)
+        {
+            // Said once; whoever waits for an entry is refused, and all else goes on.
+            if (Interlocked.Exchange(ref _told, 1) == 0)
+                _log.LogCritical(e, "The ledger is not what was signed; this machine does not follow it any more");
+        }
+    });
+
+    private int _told;
+
+    /// <summary>The size of the published checkpoint, as the store has it; see <see cref="SqlTileStore.PublishedSize"/> to ask it together with other things.</summary>
+    public async Task<long> PublishedSizeAsync(CancellationToken cancel)
+    {
+        if (_world.Database is null)
+            return Log.Head.Size;
+        var connection = NodeDatabase.OpenReader(_world);
+        await using (connection.ConfigureAwait(false))
+        {
+            using var command = connection.Command(SqlTileStore.PublishedSize);
+            return await command.ExecuteScalarAsync(cancel).ConfigureAwait(false) as long? ?? 0;
+        }
+    }
+
+    /// <summary>Brings the tree in memory up to what is published, and answers who waits for an entry in it. Asks nothing when the size is known already.</summary>
+    /// <param name="publishedSize">Entries under the published checkpoint, as last read.</param>
+    /// <param name="cancel">Gives up.</param>
+    /// <exception cref="LedgerCorruptException">What is published does not continue what was; the log has stopped.</exception>
+    public async Task FollowAsync(long publishedSize, CancellationToken cancel)
+    {
+        // Smaller than at the last time: an older state is in the place of what was published. The log looks, and stops.
+        if (publishedSize > Log.Head.Size || publishedSize < Volatile.Read(ref _followed))
+        {
+            try
+            {
+                await Log.FollowAsync(cancel).ConfigureAwait(false);
+            }
+            catch (LedgerCorruptException e)
+            {
+                Refuse(e);
+                throw;
+            }
+        }
+        await AnswerAsync(cancel).ConfigureAwait(false);
+        Volatile.Write(ref _followed, Log.Head.Size);
     }
 
     /// <summary>Waits until the entry is in a signed checkpoint; answers its index.</summary>
@@ -70,59 +137,112 @@ public sealed class Sequencer : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) == 1)
+            return;
         _writer.Committed -= Wake;
         await _stop.CancelAsync().ConfigureAwait(false);
         await _loop.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (_tiles is not null)
             await _tiles.DisposeAsync().ConfigureAwait(false);
         _signer?.Dispose();
+        _answering.Dispose();
         _stop.Dispose();
     }
 
     private void Wake() => _wake.Writer.TryWrite(true);
 
-    private async Task RunAsync()
+    /// <summary>Appends while it is called. Begins by completing a step that somebody left between its commit and its publication.</summary>
+    /// <returns>Once <paramref name="stop"/> says so, or the log is not what was signed.</returns>
+    public async Task RunAsync(CancellationToken stop)
     {
         List<PendingEntry>? unfinished = null;
-        while (!_stop.IsCancellationRequested)
+        var resumed = false;
+        Wake();
+        while (!stop.IsCancellationRequested)
         {
             try
             {
-                await _wake.Reader.ReadAsync(_stop.Token).ConfigureAwait(false);
+                await _wake.Reader.ReadAsync(stop).ConfigureAwait(false);
+                if (!resumed)
+                {
+                    await Log.ResumeAsync(stop).ConfigureAwait(false);
+                    await AnswerAsync(stop).ConfigureAwait(false);
+                    resumed = true;
+                }
                 while ((unfinished ?? ReadWaiting()) is { Count: > 0 } entries)
                 {
                     // A step that fails after its compare-and-set leaves entries with an index and no checkpoint, which nobody would find waiting. The
                     // same ids again complete it, and answer whoever waits for them.
                     unfinished = entries;
-                    var results = await Log.AppendAsync(entries, _stop.Token).ConfigureAwait(false);
+                    var results = await Log.AppendAsync(entries, stop).ConfigureAwait(false);
                     unfinished = null;
                     for (var i = 0; i < results.Count; i++)
                     {
                         if (_waiting.TryRemove(entries[i].Id, out var waiter))
                             waiter.TrySetResult(results[i].Index);
                     }
+                    // Who still waits may wait for what another has appended.
+                    await AnswerAsync(stop).ConfigureAwait(false);
                     if (entries.Count < StepEntriesMax)
-                        await Task.Delay(StepInterval, _clock, _stop.Token).ConfigureAwait(false);
+                        await Task.Delay(StepInterval, _clock, stop).ConfigureAwait(false);
                 }
             }
-            catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
             {
                 return;
             }
             catch (LedgerCorruptException e)
             {
                 _log.LogCritical(e, "The ledger is not what was signed; the sequencer has stopped");
-                foreach (var waiter in _waiting.Values)
-                    waiter.TrySetException(e);
+                Refuse(e);
                 return;
             }
             catch (Exception e)
             {
                 // A full disk or a locked database passes; entries stay pending and lose nothing but time.
                 _log.LogError(e, "The sequencer could not append; it tries again");
-                await Task.Delay(TimeSpan.FromSeconds(1), _clock, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await Task.Delay(TimeSpan.FromSeconds(1), _clock, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 Wake();
             }
+        }
+    }
+
+    private void Refuse(LedgerCorruptException e)
+    {
+        foreach (var waiter in _waiting.Values)
+            waiter.TrySetException(e);
+    }
+
+    /// <summary>Tells whoever waits for an entry that has come under the published checkpoint since the last time. One reading, and none when nobody waits.</summary>
+    private async Task AnswerAsync(CancellationToken cancel)
+    {
+        await _answering.WaitAsync(cancel).ConfigureAwait(false);
+        try
+        {
+            // Read before it is seen that nobody waits: who begins to wait after that finds the entry under this size by himself.
+            var size = Log.Head.Size;
+            if (size > _answered && !_waiting.IsEmpty)
+            {
+                var connection = NodeDatabase.OpenReader(_world);
+                await using (connection.ConfigureAwait(false))
+                {
+                    using var command = connection.Command("SELECT id, log_index FROM ledger_pending WHERE log_index >= @from AND log_index < @to").Set("@from", _answered).Set("@to", size);
+                    var reader = await command.ExecuteReaderAsync(cancel).ConfigureAwait(false);
+                    await using (reader.ConfigureAwait(false))
+                    {
+                        while (await reader.ReadAsync(cancel).ConfigureAwait(false))
+                        {
+                            if (_waiting.TryRemove(RecordId.FromBytes((byte[])reader[0]), out var waiter))
+                                waiter.TrySetResult(reader.GetInt64(1));
+                        }
+                    }
+                }
+            }
+            _answered = Math.Max(_answered, size);
+        }
+        finally
+        {
+            _answering.Release();
         }
     }
 
@@ -141,24 +261,13 @@ public sealed class Sequencer : IAsyncDisposable
 
     private NoteSigner LoadKey()
     {
-        Directory.CreateDirectory(_world.KeyDirectory);
-        var path = Path.Combine(_world.KeyDirectory, "ledger.skey");
-        if (!File.Exists(path))
+        var kept = WorldKeys.GetOrMake(_world, KeyName, () =>
         {
             using var made = NoteSigner.Generate(_world.LedgerOrigin);
-            var temporary = path + ".tmp";
-            var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write };
-            if (!OperatingSystem.IsWindows())
-                options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-            using (var file = new FileStream(temporary, options))
-            {
-                file.Write(System.Text.Encoding.UTF8.GetBytes(made.ExportPrivateKey() + "\n"));
-                _world.Durably("flush key", () => file.Flush(flushToDisk: true));
-            }
-            Core.Storage.DurableFile.Publish(_world, temporary, path);
-        }
-        return NoteSigner.TryParse(File.ReadAllText(path).Trim(), out var signer)
+            return System.Text.Encoding.UTF8.GetBytes(made.ExportPrivateKey() + "\n");
+        });
+        return NoteSigner.TryParse(System.Text.Encoding.UTF8.GetString(kept).Trim(), out var signer)
             ? signer
-            : throw new LedgerCorruptException(path, "The ledger's key cannot be read. Restore it from a backup: without it this log cannot go on.");
+            : throw new LedgerCorruptException("keys/" + KeyName, "The ledger's key cannot be read. Restore it from a backup: without it this log cannot go on.");
     }
 }

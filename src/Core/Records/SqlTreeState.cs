@@ -3,7 +3,10 @@ using Gongzhi.Ledger;
 
 namespace Gongzhi.Core.Records;
 
-/// <summary>Where the log stands, in one row: which head, and the one before it, so that a step interrupted after its commit can be completed.</summary>
+/// <summary>
+/// Where the log stands, in one row: which head, and the one before it, so that a step interrupted after its commit can be completed. On PostgreSQL also the log itself
+/// (<see cref="SqlTileStore"/>).
+/// </summary>
 public sealed class LogStateSchema : IHotSchema
 {
     public string Sql(SqlStore store) => $"""
@@ -14,6 +17,7 @@ public sealed class LogStateSchema : IHotSchema
             before_size {store.Number} NOT NULL,
             before_root {store.Bytes} NOT NULL
         );
+        {(store is PostgresStore ? SqlTileStore.Schema(store) + WorldKeys.Schema(store) : "")}
         """;
 }
 

@@ -6,7 +6,7 @@ namespace Gongzhi.Core.Records;
 
 /// <summary>
 /// The node's secret under which it remembers whom something was about without keeping the name: erasures by subject, subjects an access covered.
-/// Without the key the hashes tell nothing, even of a name that can be guessed. One file per world, made at the first use.
+/// Without the key the hashes tell nothing, even of a name that can be guessed. One per world, made at the first use.
 /// </summary>
 public sealed class SubjectKey
 {
@@ -14,23 +14,8 @@ public sealed class SubjectKey
 
     public SubjectKey(World world)
     {
-        Directory.CreateDirectory(world.KeyDirectory);
-        var path = Path.Combine(world.KeyDirectory, "subjects.key");
-        if (!File.Exists(path))
-        {
-            var temporary = path + ".tmp";
-            var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write };
-            if (!OperatingSystem.IsWindows())
-                options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-            using (var file = new FileStream(temporary, options))
-            {
-                file.Write(Encoding.ASCII.GetBytes(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32))));
-                file.Flush(flushToDisk: true);
-            }
-            DurableFile.Publish(world, temporary, path);
-        }
-        var text = File.ReadAllText(path).Trim();
-        _key = text.Length == 64 ? Convert.FromHexString(text) : throw new InvalidDataException($"The key {path} cannot be read. Restore it from a backup.");
+        var text = Encoding.ASCII.GetString(WorldKeys.GetOrMake(world, "subjects.key", () => Encoding.ASCII.GetBytes(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32))))).Trim();
+        _key = text.Length == 64 ? Convert.FromHexString(text) : throw new InvalidDataException("The key subjects.key cannot be read. Restore it from a backup.");
     }
 
     /// <summary>32 bytes that stand for a subject within one use; two uses cannot be matched with each other.</summary>

@@ -39,6 +39,10 @@ internal sealed class PostgresStore : SqlStore
 
     private static readonly TimeSpan RemainsWait = TimeSpan.FromSeconds(30), RemainsPause = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>Tiles and checkpoints are small and must not be waited for: whoever writes them tries again.</summary>
+    private const string LedgerSettings =
+        "-c synchronous_commit=on -c idle_in_transaction_session_timeout=5s -c lock_timeout=5s -c statement_timeout=20s -c tcp_user_timeout=8s -c tcp_keepalives_idle=3 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=5";
+
     /// <summary>A reading that takes longer holds old versions of rows that vacuum would clear.</summary>
     private const string ReaderSettings = "-c default_transaction_read_only=on -c statement_timeout=300s -c idle_in_transaction_session_timeout=300s";
 
@@ -62,6 +66,9 @@ internal sealed class PostgresStore : SqlStore
     public override DbConnection OpenReader(World world) => Open(world, "reader", ReaderSettings, pooling: true);
 
     internal override DbConnection OpenReadOnly(World world) => Open(world, "check", ReaderSettings, pooling: false);
+
+    /// <summary>A pooled connection that writes the log's tiles beside the writer.</summary>
+    internal static DbConnection OpenLedger(World world) => Open(world, "ledger", LedgerSettings, pooling: true);
 
     /// <summary>Damaged pages are the server's to find (data checksums); it says so when they are read.</summary>
     internal override IReadOnlyList<string> Faults(DbConnection connection, DbTransaction transaction) => [];

@@ -14,7 +14,9 @@ public readonly record struct AppendResult(long Index, bool AlreadyThere);
 /// </summary>
 /// <remarks>
 /// After a failed step the worker reopens from what is stored before it takes the next. A <see cref="LedgerCorruptException"/> stops
-/// it for good. Reading is safe from any thread and sees the last published tree.
+/// it for good. Reading is safe from any thread and sees the last published tree. Where several processes have the log open, one of them
+/// appends and the others follow; two that append at once lose steps to each other and no more. A tree that does not continue what
+/// this process has seen published is never taken up.
 /// </remarks>
 public sealed class TileLog : IAsyncDisposable
 {
@@ -28,10 +30,12 @@ public sealed class TileLog : IAsyncDisposable
     private readonly Channel<Request> _waiting;
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _worker;
-    // Replaced by the worker alone; readers take one reference and stay with it.
+    // One at a time replaces the tree: the worker by a step, a follower by what another has published.
+    private readonly SemaphoreSlim _turn = new(1, 1);
+    // Replaced under _turn; readers take one reference and stay with it.
     private volatile TileTree _tree;
     private volatile LedgerCorruptException? _corrupt;
-    // The worker's alone: what is stored may be ahead of _tree.
+    // Under _turn: what is stored may be ahead of _tree.
     private bool _mustReopen;
     private int _disposed;
 
@@ -65,9 +69,39 @@ public sealed class TileLog : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(signer);
         options ??= new TileLogOptions();
         options.Check();
-        var tree = await TileTree.ReopenAsync(signer, state, store, cancel).ConfigureAwait(false);
+        var tree = await TileTree.ReopenAsync(signer, state, store, complete: true, seen: null, cancel).ConfigureAwait(false);
         return new TileLog(signer, state, store, options, tree);
     }
+
+    /// <summary>
+    /// Opens the log as it is published, for a process that may never append: verifies the same, and leaves a step that a crash interrupted
+    /// to whoever appends (<see cref="ResumeAsync"/>). Signs nothing but the checkpoint of a log that has none.
+    /// </summary>
+    /// <exception cref="LedgerCorruptException">State, tiles and checkpoint do not agree.</exception>
+    public static async Task<TileLog> OpenFollowingAsync(
+        NoteSigner signer, ITreeState state, ITileStore store, TileLogOptions? options = null, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(signer);
+        options ??= new TileLogOptions();
+        options.Check();
+        var tree = await TileTree.ReopenAsync(signer, state, store, complete: false, seen: null, cancel).ConfigureAwait(false);
+        return new TileLog(signer, state, store, options, tree) { _mustReopen = true };
+    }
+
+    /// <summary>Completes a step that another process, or this one before, left between its commit and its publication.</summary>
+    /// <exception cref="LedgerCorruptException">The log is broken and has stopped.</exception>
+    public Task ResumeAsync(CancellationToken cancel = default) => InTurnAsync(async () =>
+    {
+        _mustReopen = true;
+        await ReopenAsync().ConfigureAwait(false);
+    }, cancel);
+
+    /// <summary>Takes up what another process has published since; one reading of the checkpoint when nothing was.</summary>
+    /// <exception cref="LedgerCorruptException">It does not continue what was published before; the log has stopped.</exception>
+    public Task FollowAsync(CancellationToken cancel = default) => InTurnAsync(async () =>
+    {
+        if (await _tree.FollowAsync(cancel).ConfigureAwait(false) is { } published) _tree = published;
+    }, cancel);
 
     /// <summary>
     /// Appends entries and returns once they are under a published checkpoint, results in the order given. An id that is already in
@@ -165,6 +199,34 @@ public sealed class TileLog : IAsyncDisposable
         await _stop.CancelAsync().ConfigureAwait(false);
         await _worker.ConfigureAwait(false);
         _stop.Dispose();
+        _turn.Dispose();
+    }
+
+    private async Task InTurnAsync(Func<Task> act, CancellationToken cancel)
+    {
+        if (_corrupt is { } before) throw before;
+        await _turn.WaitAsync(cancel).ConfigureAwait(false);
+        try
+        {
+            if (_corrupt is { } meanwhile) throw meanwhile;
+            await act().ConfigureAwait(false);
+        }
+        catch (LedgerCorruptException corrupt)
+        {
+            _corrupt = corrupt;
+            throw;
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    /// <summary>Under _turn. Not cancellable: stopping half way would only make work for the next.</summary>
+    private async Task ReopenAsync()
+    {
+        _tree = await TileTree.ReopenAsync(_signer, _state, _store, complete: true, _tree.Head, CancellationToken.None).ConfigureAwait(false);
+        _mustReopen = false;
     }
 
     private async Task<IReadOnlyList<byte[]>> ProveInclusionAsync(TreeHead head, long index, long? wanted, CancellationToken cancel)
@@ -216,8 +278,10 @@ public sealed class TileLog : IAsyncDisposable
 
     private async Task ServeAsync(List<Request> batch)
     {
+        await _turn.WaitAsync().ConfigureAwait(false);
         try
         {
+            if (_corrupt is { } stopped) throw stopped;
             var indexes = await StepAsync([.. batch.SelectMany(request => request.Entries)]).ConfigureAwait(false);
             foreach (var request in batch) request.Done.TrySetResult([.. request.Entries.Select(entry => indexes[entry.Id])]);
         }
@@ -231,6 +295,10 @@ public sealed class TileLog : IAsyncDisposable
             _mustReopen = true;
             foreach (var request in batch) request.Done.TrySetException(new LedgerStepException(failure));
         }
+        finally
+        {
+            _turn.Release();
+        }
     }
 
     /// <summary>One step, not cancellable once begun: stopping half way would only make work for the reopening.</summary>
@@ -238,11 +306,7 @@ public sealed class TileLog : IAsyncDisposable
     {
         for (var attempt = 0; attempt < LostRacesMax; attempt++)
         {
-            if (_mustReopen)
-            {
-                _tree = await TileTree.ReopenAsync(_signer, _state, _store, CancellationToken.None).ConfigureAwait(false);
-                _mustReopen = false;
-            }
+            if (_mustReopen) await ReopenAsync().ConfigureAwait(false);
             var there = await _state.FindAsync([.. entries.Select(entry => entry.Id)], CancellationToken.None).ConfigureAwait(false);
             var results = new Dictionary<Guid, AppendResult>();
             var added = new List<PendingEntry>();

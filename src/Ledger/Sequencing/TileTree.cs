@@ -25,8 +25,11 @@ internal sealed class TileTree
     /// <summary>
     /// Reads the tree back, completes a step that a crash left between commit and publication, and re-verifies what is stored.
     /// </summary>
+    /// <param name="complete">False to leave such a step to whoever appends: the tree is then the published one, and nothing is signed but
+    /// the checkpoint of an empty log.</param>
+    /// <param name="seen">What this process has seen published; a tree that does not continue it is refused before anything is signed.</param>
     /// <exception cref="LedgerCorruptException">State, tiles and published checkpoint do not agree.</exception>
-    public static async Task<TileTree> ReopenAsync(NoteSigner signer, ITreeState state, ITileStore store, CancellationToken cancel)
+    public static async Task<TileTree> ReopenAsync(NoteSigner signer, ITreeState state, ITileStore store, bool complete, TreeHead? seen, CancellationToken cancel)
     {
         // The checkpoint first: another sequencer may publish at any moment, and only a state that is read later is sure to be as far on.
         var (published, note) = await ReadPublishedAsync(signer, store, cancel).ConfigureAwait(false);
@@ -46,8 +49,9 @@ internal sealed class TileTree
         {
             if (!published.Root.Span.SequenceEqual(head.Root.Span))
                 throw new LedgerCorruptException(TilePath.Checkpoint, $"has another root than the one committed at size {head.Size}.");
-            var (edge, tail) = await LoadEdgeAsync(store, head, cancel).ConfigureAwait(false);
-            return new TileTree(signer, store, edge, tail, head) { Note = note };
+            var current = await OfPublishedAsync(signer, store, published, note, cancel).ConfigureAwait(false);
+            if (seen is not null) await current.DemandContinuesAsync(seen, cancel).ConfigureAwait(false);
+            return current;
         }
 
         var before = step?.Before ?? TreeHead.Empty;
@@ -57,7 +61,50 @@ internal sealed class TileTree
         if (step is null) return await tree.PublishAsync(cancel).ConfigureAwait(false);
         var (after, files, full) = tree.Plan(step.Entries);
         if (!after.Head.Equals(head)) throw new LedgerCorruptException("state/tree", "its entries do not lead to the root it holds.");
-        return await after.CompleteAsync(files, full, cancel).ConfigureAwait(false);
+        if (seen is not null && !seen.Equals(head))
+        {
+            // Whatever was published was a head that steps led from and to, so it does not lie within this one.
+            if (seen.Size > before.Size) throw WentBack(head.Size, seen.Size);
+            await tree.DemandContinuesAsync(seen, cancel).ConfigureAwait(false);
+        }
+        if (complete) return await after.CompleteAsync(files, full, cancel).ConfigureAwait(false);
+        return await OfPublishedAsync(signer, store, published!, note, cancel).ConfigureAwait(false);
+    }
+
+    /// <summary>The tree that is published now, when it is another than this; null when it is this one. Signs and writes nothing.</summary>
+    /// <exception cref="LedgerCorruptException">It does not continue this one, or its tiles do not lead to its root.</exception>
+    public async Task<TileTree?> FollowAsync(CancellationToken cancel)
+    {
+        var (published, note) = await ReadPublishedAsync(_signer, _store, cancel).ConfigureAwait(false);
+        if (published is null) throw new LedgerCorruptException(TilePath.Checkpoint, "is missing.");
+        if (published.Size == Head.Size && published.Root.Span.SequenceEqual(Head.Root.Span)) return null;
+        var tree = await OfPublishedAsync(_signer, _store, published, note, cancel).ConfigureAwait(false);
+        await tree.DemandContinuesAsync(Head, cancel).ConfigureAwait(false);
+        return tree;
+    }
+
+    /// <summary>
+    /// Refuses a tree that is not the continuation of one that this process has seen published: what is stored was replaced by an older
+    /// state (a backup, a replica that missed commits), and appending to it would make a second history.
+    /// </summary>
+    /// <exception cref="LedgerCorruptException">It is not.</exception>
+    private async Task DemandContinuesAsync(TreeHead seen, CancellationToken cancel)
+    {
+        if (Head.Equals(seen)) return;
+        if (Head.Size < seen.Size) throw WentBack(Head.Size, seen.Size);
+        var proof = await new TileReader(_store, Head.Size).RangesAsync(ProofRanges.Consistency(seen.Size, Head.Size), cancel).ConfigureAwait(false);
+        if (!MerkleTree.VerifyConsistency(seen.Size, Head.Size, seen.Root.Span, Head.Root.Span, proof))
+            throw new LedgerCorruptException(TilePath.Checkpoint, $"of size {Head.Size} does not continue what was published at size {seen.Size}.");
+    }
+
+    private static LedgerCorruptException WentBack(long size, long seen) =>
+        new(TilePath.Checkpoint, $"is of size {size}, but {seen} was published before: an older state has been put in its place.");
+
+    private static async Task<TileTree> OfPublishedAsync(NoteSigner signer, ITileStore store, Checkpoint published, byte[] note, CancellationToken cancel)
+    {
+        var head = new TreeHead(published.Size, published.Root);
+        var (edge, tail) = await LoadEdgeAsync(store, head, cancel).ConfigureAwait(false);
+        return new TileTree(signer, store, edge, tail, head) { Note = note };
     }
 
     /// <summary>What appending these entries would make, and the files that it changes. Touches nothing.</summary>

@@ -61,6 +61,7 @@ internal static class SiloSetup
             services.AddSingleton<ISegmentPeers, ClusterPeers>();
             services.AddSingleton<SegmentReleaseClient>();
             services.AddSingleton<ISeatWork, UpkeepSeat>();
+            services.AddSingleton<ISeatWork, SequencerSeat>();
             services.AddHostedService<FeedLoop>();
         }
         // After the silo, so started after it and stopped before it.

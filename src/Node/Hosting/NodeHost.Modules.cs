@@ -57,6 +57,7 @@ public static partial class NodeHost
         services.AddSingleton<RecordVersions>();
         services.AddSingleton<SubjectKey>();
         services.AddSingleton<Erasures>();
+        services.AddSingleton<Gongzhi.Ledger.ITileSource>(_ => LedgerFiles.Look(world));
         services.AddSingleton<Sequencer>();
         services.AddSingleton<Fold>();
         services.AddSingleton<Compaction>();
@@ -96,8 +97,8 @@ public static partial class NodeHost
             },
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ISegmentStore>()));
         services.AddSingleton<TailTables>();
-        // A cursor outlives neither the process nor the snapshot it was made from, so its key need not either.
-        services.AddSingleton(new CursorKey(System.Security.Cryptography.RandomNumberGenerator.GetBytes(32)));
+        // From a key that is kept: a page's cursor is good after a restart too, and on every machine that shares the keys.
+        services.AddSingleton(provider => new CursorKey(provider.GetRequiredService<SubjectKey>().Hash("cursor", [])));
         services.AddSingleton<GovernedQuery>();
         services.AddSingleton<GovernedProof>();
         services.AddSingleton<RecordsStartup>();
@@ -162,6 +163,10 @@ public static partial class NodeHost
             _ = sweep;
             await keys.OpenAsync(catalog, cancel).ConfigureAwait(false);
             await sequencer.OpenAsync(cancel).ConfigureAwait(false);
+            if (world.Shared)
+                sequencer.Follow(writer.Feed);
+            else
+                sequencer.Start();
         }
     }
 }

@@ -222,6 +222,15 @@ public static partial class NodeHost
             {
                 throw new StartRefusedException(e.Message);
             }
+            // Two machines that start at once on an empty database must not each begin with a key of its own.
+            if (services.GetRequiredService<World>() is { Secret: not null } world)
+            {
+                WorldKeys.OneAtATime(world, () =>
+                {
+                    new SharedKeyRing(world).TakeOver();
+                    services.GetRequiredService<Microsoft.AspNetCore.DataProtection.IDataProtectionProvider>().CreateProtector("start").Protect([0]);
+                });
+            }
             await SiloSetup.PrepareAsync(services, cancel).ConfigureAwait(false);
             await BootstrapClient.PrepareAsync(services, options, cancel).ConfigureAwait(false);
         }

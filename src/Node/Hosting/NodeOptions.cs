@@ -152,6 +152,17 @@ public sealed record NodeOptions
     [StringLength(2_000, MinimumLength = 1)]
     public string? Cluster { get; init; }
 
+    /// <summary>
+    /// The secret under which the keys that all machines of a cluster share are kept in <see cref="Database"/>, at least 32 bytes, the same on every machine; best given by
+    /// <see cref="ClusterSecretFile"/> or the environment. Absent: keys are files of the data directory.
+    /// </summary>
+    [StringLength(4_096, MinimumLength = 32)]
+    public string? ClusterSecret { get; init; }
+
+    /// <summary>File that holds <see cref="ClusterSecret"/>; white space round it does not count.</summary>
+    [StringLength(1_000, MinimumLength = 1)]
+    public string? ClusterSecretFile { get; init; }
+
     /// <summary>The address of this machine that the others of its cluster reach it by: a private one, never that of every interface.</summary>
     [Required(AllowEmptyStrings = false)]
     public string SiloAddress { get; init; } = "127.0.0.1";
@@ -179,6 +190,35 @@ public sealed record NodeOptions
 
     /// <summary>Writes the log as one JSON object a line.</summary>
     public bool JsonLogs { get; init; }
+
+    /// <summary>The cluster's secret, wherever it was given; null when keys are files.</summary>
+    /// <exception cref="StartRefusedException">It cannot be had, or is given where it has no meaning or not where it is needed.</exception>
+    internal string? Secret()
+    {
+        var secret = ClusterSecret;
+        if (ClusterSecretFile is { } file)
+        {
+            if (secret is not null)
+                throw new StartRefusedException("Give ClusterSecret or ClusterSecretFile, not both.");
+            try
+            {
+                if (new FileInfo(file).Length > Core.Storage.ClusterSecret.BytesMax)
+                    throw new StartRefusedException($"The file {file} is too long for a cluster's secret.");
+                secret = File.ReadAllText(file).Trim();
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw new StartRefusedException($"The cluster's secret cannot be read: {e.Message}");
+            }
+        }
+        if (secret is null)
+            return Cluster is not null
+                ? throw new StartRefusedException("The machines of a cluster share their keys: give each the same ClusterSecret or ClusterSecretFile.") : null;
+        if ((Database ?? Cluster) is null)
+            throw new StartRefusedException("ClusterSecret belongs to a world whose state is in PostgreSQL, and neither Cluster nor Database is set.");
+        return System.Text.Encoding.UTF8.GetByteCount(secret) is >= Core.Storage.ClusterSecret.BytesMin and <= Core.Storage.ClusterSecret.BytesMax ? secret
+            : throw new StartRefusedException($"ClusterSecret must be {Core.Storage.ClusterSecret.BytesMin} to {Core.Storage.ClusterSecret.BytesMax} bytes long.");
+    }
 
     /// <summary>The place of the segments with its credentials.</summary>
     /// <exception cref="StartRefusedException">It is not well written.</exception>

@@ -44,10 +44,18 @@ public sealed class WorldDirectory : IDisposable
             if (!evenIfMoved && WorldMove.MovedTo(root) is { } there)
                 throw new StartRefusedException($"The world of {root} was moved to {there}. Two nodes would sign two histories under one key.");
             var database = world.Database is null ? null : Hold(world);
-            if (database is not null && !evenIfUnfinished && NodeDatabase.IsUnfinishedCopy(world))
+            try
             {
-                database.Dispose();
-                throw new StartRefusedException("A world is still being copied into the database, or that was interrupted. Finish it first: call the command again that began it.");
+                if (database is not null && !evenIfUnfinished && NodeDatabase.IsUnfinishedCopy(world))
+                    throw new StartRefusedException("A world is still being copied into the database, or that was interrupted. Finish it first: call the command again that began it.");
+                WorldKeys.Demand(world);
+            }
+            catch (Exception e)
+            {
+                database?.Dispose();
+                if (e is WorldKeyException)
+                    throw new StartRefusedException(e.Message);
+                throw;
             }
             return new WorldDirectory(world, held, database);
         }
@@ -91,7 +99,9 @@ public sealed class WorldDirectory : IDisposable
 
     /// <summary>The world of a directory that a node was started on before, to look at and not to work on: no lock is taken, nothing is made. Null when there is none.</summary>
     /// <param name="database">Where the state is, when it is not in the directory.</param>
-    public static World? Look(string data, string? database = null, SegmentPlace? segments = null)
+    /// <param name="segments">Where the segments are.</param>
+    /// <param name="secret">The cluster's secret, when machines share their keys.</param>
+    public static World? Look(string data, string? database = null, SegmentPlace? segments = null, string? secret = null)
     {
         var path = Path.Combine(Path.GetFullPath(data), "world.json");
         if (!File.Exists(path))
@@ -109,6 +119,7 @@ public sealed class WorldDirectory : IDisposable
             ? new World
             {
                 Name = found.Name, Kind = kind, DataDirectory = Path.GetFullPath(data), LedgerOrigin = found.LedgerOrigin, Segments = segments ?? SegmentPlace.Own,
+                Secret = found.Postgres && secret is not null ? new ClusterSecret(secret, found.LedgerOrigin) : null,
                 Database = !found.Postgres ? null : new PostgresAddress(database ?? throw new IOException("The state of this directory is in a PostgreSQL database; give GONGZHI__DATABASE.")),
             }
             : throw new IOException($"{path} cannot be read.");
@@ -160,7 +171,7 @@ public sealed class WorldDirectory : IDisposable
     }
 
     private static World Make(NodeOptions options, string root, string origin) =>
-        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin, FreeBytesMin = options.FreeBytesMin, Segments = options.SegmentPlace(), Database = Address(options), Shared = options.Cluster is not null };
+        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin, FreeBytesMin = options.FreeBytesMin, Segments = options.SegmentPlace(), Database = Address(options), Shared = options.Cluster is not null, Secret = options.Secret() is { } secret ? new ClusterSecret(secret, origin) : null };
 
     private static PostgresAddress? Address(NodeOptions options)
     {

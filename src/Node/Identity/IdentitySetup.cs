@@ -27,9 +27,11 @@ internal static class IdentitySetup
     public static void AddNodeIdentity(this IServiceCollection services, NodeOptions options, World world)
     {
         services.AddSingleton<IModelPart, IdentityModel>();
-        services.AddDataProtection()
-            .SetApplicationName("gongzhi/" + world.Name)
-            .PersistKeysToFileSystem(new DirectoryInfo(world.KeyDirectory));
+        var protection = services.AddDataProtection().SetApplicationName("gongzhi/" + world.Name);
+        if (world.Secret is null)
+            protection.PersistKeysToFileSystem(new DirectoryInfo(world.KeyDirectory));
+        else
+            services.Configure<Microsoft.AspNetCore.DataProtection.KeyManagement.KeyManagementOptions>(o => o.XmlRepository = new SharedKeyRing(world));
 
         services.AddAuthentication(o =>
             {

@@ -31,8 +31,8 @@ internal sealed class Namespace : IAsyncDisposable
             return null;
         foreach (var command in new[]
         {
-            $"link add {made._cable} type veth peer name up netns {made._name}", $"addr add {made.Host}/24 dev {made._cable}", $"link set {made._cable} up",
-            $"-n {made._name} addr add {made.Inside}/24 dev up", $"-n {made._name} link set up up", $"-n {made._name} link set lo up",
+            $"link add {made._cable} type veth peer name inner netns {made._name}", $"addr add {made.Host}/24 dev {made._cable}", $"link set {made._cable} up",
+            $"-n {made._name} addr add {made.Inside}/24 dev inner", $"-n {made._name} link set inner up", $"-n {made._name} link set lo up",
         })
         {
             if (await RunAsync(command.Split(' ')) == 0)

@@ -59,7 +59,7 @@ public sealed class ContributionTests
             {
                 await journey.StopAsync();
                 await journey.VerifyAsync(proofs);
-                var (exit, output) = await journey.VerifyLogAsync(journey.World.LedgerDirectory);
+                var (exit, output) = await journey.VerifyLogAsync(Shared.TestStore.LogDirectory(journey.World));
                 Assert.True(exit == 0, output);
             }
         }

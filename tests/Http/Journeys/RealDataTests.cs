@@ -62,7 +62,7 @@ public sealed class RealDataTests
             var (status, answer) = await Journey.QueryAsync(journey.Http, new { dataset = door, purpose = "check", measures = new[] { new { name = "n", function = "count" } } }, "text/csv");
             Assert.Equal((HttpStatusCode.OK, "n\r\n" + rows.ToString(CultureInfo.InvariantCulture) + "\r\n"), (status, answer));
         }
-        var (exit, output) = await journey.VerifyLogAsync(journey.World.LedgerDirectory);
+        var (exit, output) = await journey.VerifyLogAsync(Shared.TestStore.LogDirectory(journey.World));
         Assert.True(exit == 0, output);
     }
 

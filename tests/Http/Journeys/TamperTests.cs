@@ -27,7 +27,7 @@ public sealed class TamperTests
             var changed = whole.ToArray();
             var at = Random.Shared.Next(4, whole.Length - 12);
             changed[at] ^= (byte)(1 << Random.Shared.Next(8));
-            Replace(path, changed);
+            Shared.TestStore.ReplaceLogFile(journey.World, name, changed);
             var row = (uint)Random.Shared.Next(3_000);
             using var response = await journey.ProofAsync(receipt, row);
             if (response.StatusCode == HttpStatusCode.OK)
@@ -43,7 +43,7 @@ public sealed class TamperTests
             refused++;
         }
         Assert.True(refused > 0, "No change of 40 was noticed.");
-        Replace(path, whole);
+        Shared.TestStore.ReplaceLogFile(journey.World, name, whole);
         await journey.VerifyAsync(await journey.ProofsAsync(receipt, 5));
     }
 
@@ -87,7 +87,7 @@ public sealed class TamperTests
             }
         }));
         var receipt = await journey.ContributeAsync("d", Samples.Csv(20), 20);
-        var ledger = journey.World.LedgerDirectory;
+        var ledger = Shared.TestStore.LogDirectory(journey.World);
         var (exit, output) = await journey.VerifyLogAsync(ledger);
         Assert.True(exit == 0, output);
         // The widest file of a kind is the one that readers use.
@@ -98,7 +98,8 @@ public sealed class TamperTests
         var whole = await File.ReadAllBytesAsync(path);
         var changed = whole.ToArray();
         changed[Random.Shared.Next(changed.Length)] ^= 1;
-        Replace(path, changed);
+        Shared.TestStore.ReplaceLogFile(journey.World, name, changed);
+        ledger = Shared.TestStore.LogDirectory(journey.World);
         foreach (var place in new[] { ledger, journey.Node.Address + "ledger/" })
         {
             if (part == "checkpoint" && place != ledger)
@@ -110,7 +111,7 @@ public sealed class TamperTests
         // The check beside the running node names the same file.
         var found = Assert.Single(await CheckAsync(journey));
         Assert.Equal("ledger/" + name, found.Place);
-        Replace(path, whole);
+        Shared.TestStore.ReplaceLogFile(journey.World, name, whole);
         Assert.Empty(await CheckAsync(journey));
         await journey.VerifyAsync(await journey.ProofsAsync(receipt, 3));
     }
@@ -184,12 +185,5 @@ public sealed class TamperTests
         if (id is not null)
             command.Parameters.AddWithValue("$id", id);
         return command.ExecuteNonQuery();
-    }
-
-    /// <summary>Another file under the same name; a file that is read-only or mapped is none the wiser.</summary>
-    private static void Replace(string path, byte[] content)
-    {
-        File.WriteAllBytes(path + ".changed", content);
-        File.Move(path + ".changed", path, overwrite: true);
     }
 }

@@ -24,10 +24,10 @@ internal sealed class CoreFixture : IAsyncDisposable
     private readonly bool _ownsDirectory;
     private bool _compactionStopped;
 
-    private CoreFixture(string directory, bool ownsDirectory, Action<string, Action>? interposed, TimeProvider clock, Func<World, ITileStore?> tiles, SegmentPlace segments, ISegmentPeers peers, PostgresAddress? shared)
+    private CoreFixture(string directory, bool ownsDirectory, Action<string, Action>? interposed, TimeProvider clock, Func<World, ITileStore?> tiles, SegmentPlace segments, ISegmentPeers peers, PostgresAddress? shared, bool postgres)
     {
         _ownsDirectory = ownsDirectory;
-        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed, Segments = segments, Database = shared ?? TestStore.Of(directory), Shared = shared is not null };
+        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed, Segments = segments, Database = shared ?? (postgres ? TestStore.Postgres(directory) : TestStore.Of(directory)), Shared = shared is not null };
         var epoch = new PolicyEpoch();
         using (var db = Open())
             NodeDatabase.Prepare(World, db, [new RecordSchema(), new KeySchema(), new ErasureSchema(), new LogStateSchema(), new PlaceSchema(), epoch]);
@@ -102,20 +102,22 @@ internal sealed class CoreFixture : IAsyncDisposable
     /// <param name="segments">Where the segments are kept; the directory's own if left out.</param>
     /// <param name="peers">Other machines that use the same place.</param>
     /// <param name="shared">A database that other cores use at the same time, as machines of a cluster do.</param>
+    /// <param name="postgres">On PostgreSQL, whatever the run's store is.</param>
     public static async Task<CoreFixture> OpenAsync(
         string? directory = null, Action<string, Action>? interposed = null, TimeProvider? clock = null, Func<World, ITileStore?>? tiles = null,
-        SegmentPlace? segments = null, ISegmentPeers? peers = null, PostgresAddress? shared = null)
+        SegmentPlace? segments = null, ISegmentPeers? peers = null, PostgresAddress? shared = null, bool postgres = false)
     {
         var fixture = new CoreFixture(
             directory ?? Directory.CreateTempSubdirectory("gongzhi-test-").FullName, directory is null, interposed, clock ?? TimeProvider.System, tiles ?? (_ => null),
-            segments ?? SegmentPlace.Own, peers ?? NoSegmentPeers.Instance, shared);
+            segments ?? SegmentPlace.Own, peers ?? NoSegmentPeers.Instance, shared, postgres);
         try
         {
             await fixture.Erasures.OpenAsync(TestContext.Current.CancellationToken);
             fixture.KeysRebuilt = await fixture.Keys.OpenAsync(fixture.Catalog, TestContext.Current.CancellationToken);
-            // The log's files are a machine's own here.
+            await fixture.Sequencer.OpenAsync(TestContext.Current.CancellationToken);
+            // Of several machines one appends, and which is not the core's to say.
             if (shared is null)
-                await fixture.Sequencer.OpenAsync(TestContext.Current.CancellationToken);
+                fixture.Sequencer.Start();
             return fixture;
         }
         catch

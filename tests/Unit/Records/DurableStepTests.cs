@@ -118,7 +118,7 @@ public sealed class DurableStepTests
             command.CommandText = "SELECT count(*) FROM batch";
             Assert.Equal((long)Script.Length, command.ExecuteScalar());
         }
-        var log = new DirectoryTileSource(core.World.LedgerDirectory);
+        var log = LedgerFiles.Look(core.World);
         foreach (var note in notes.Where(n => n.Length > 0))
             Assert.Null((await LogAuditor.AuditAsync(log, core.Sequencer.Log.Verifier, note)).Break);
     }
@@ -166,7 +166,7 @@ public sealed class DurableStepTests
             {
                 try
                 {
-                    _core ??= await CoreFixture.OpenAsync(directory, fault.Take, new Impatient(), world => new FaultyTiles(new FileTileStore(world.LedgerDirectory), fault));
+                    _core ??= await CoreFixture.OpenAsync(directory, fault.Take, new Impatient(), world => new FaultyTiles(LedgerFiles.Open(world), fault));
                     return await act(_core);
                 }
                 catch (Exception e) when (e is IOException or SqliteException or StoreUnavailableException or WriterStoppedException or OperationCanceledException or InvalidOperationException)

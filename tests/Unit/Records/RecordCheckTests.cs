@@ -207,18 +207,20 @@ public sealed class RecordCheckTests(CheckedDirectory made) : IClassFixture<Chec
     [InlineData("checkpoint", CheckKind.Checkpoint)]
     public async Task File_of_the_log(string part, CheckKind kind)
     {
-        var ledger = World.LedgerDirectory;
+        var ledger = TestStore.LogDirectory(World);
         var path = Directory.GetFiles(ledger, "*", SearchOption.AllDirectories)
             .Where(f => Path.GetRelativePath(ledger, f) is var name && (name == part || (part[^1] == '/' && name.StartsWith(part, StringComparison.Ordinal))))
             .OrderByDescending(f => new FileInfo(f).Length).First();
+        var named = Path.GetRelativePath(ledger, path);
         var whole = await File.ReadAllBytesAsync(path, TestContext.Current.CancellationToken);
         for (var i = 0; i < 12; i++)
         {
-            var at = Random.Shared.Next(whole.Length);
-            Change(path, at);
+            var changed = whole.ToArray();
+            changed[Random.Shared.Next(whole.Length)] ^= (byte)Random.Shared.Next(1, 256);
+            TestStore.ReplaceLogFile(World, named, changed);
             var found = Assert.Single((await CheckAsync()).Findings);
-            Assert.Equal((kind, "ledger/" + Path.GetRelativePath(ledger, path)), (found.Kind, found.Place));
-            await File.WriteAllBytesAsync(path, whole, TestContext.Current.CancellationToken);
+            Assert.Equal((kind, "ledger/" + named), (found.Kind, found.Place));
+            TestStore.ReplaceLogFile(World, named, whole);
         }
     }
 

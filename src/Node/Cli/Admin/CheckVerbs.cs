@@ -39,7 +39,7 @@ internal static class CheckVerbs
         {
             // The credentials come from the environment, as the node's own do.
             var settings = NodeConfiguration.Read(null, segments is null ? [] : [KeyValuePair.Create<string, string?>(nameof(NodeOptions.Segments), segments)]).Options;
-            var world = WorldDirectory.Look(data, settings.Database, settings.SegmentPlace())
+            var world = WorldDirectory.Look(data, settings.Database, settings.SegmentPlace(), settings.Secret())
                 ?? throw new CliException(ExitCode.Usage, Say.In($"{data} is not the data directory of a node.", $"{data} 不是节点的数据目录。"));
             var options = new RecordCheckOptions { Key = key is null ? null : Key(key) };
             await TerminalProgress.StagesAsync(json, async report1 =>
