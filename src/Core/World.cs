@@ -38,6 +38,9 @@ public sealed record World
     /// <summary>Set where the world's machines share their keys: these are then in <see cref="Database"/>; null when they are files of the key directory.</summary>
     public Storage.ClusterSecret? Secret { get; init; }
 
+    /// <summary>A checkpoint of this world's log that somebody else has kept: a file to compare what is stored with at the start. Absent: only what this machine has kept itself.</summary>
+    public string? RetainedCheckpoint { get; init; }
+
     /// <summary>Where the segments are kept; its secret is never printed.</summary>
     public SegmentPlace Segments { get; init; } = SegmentPlace.Own;
 

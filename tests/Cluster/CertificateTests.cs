@@ -31,7 +31,7 @@ public sealed class CertificateTests
         var segments = Directory.CreateTempSubdirectory("gongzhi-segments-");
         // Whole nodes that know the database, one with certificates of another authority and one with none. They are voted out while they join, or give up, and end by themselves; the cluster goes on.
         var strangers = await Task.WhenAll(new[] { other.Certify(TestSilo.Options(database)), TestSilo.Options(database) }.Select(o => ServedNode.RunAsync(
-            ("Cluster", o.Cluster), ("Segments", segments.FullName), ("LedgerOrigin", o.LedgerOrigin), ("SiloCertificate", o.SiloCertificate), ("SiloKey", o.SiloKey), ("SiloAuthority", o.SiloAuthority))));
+            ("Cluster", o.Cluster), ("Segments", segments.FullName), ("ClusterSecret", "a secret of the tests' own, of no use elsewhere"), ("LedgerOrigin", o.LedgerOrigin), ("SiloCertificate", o.SiloCertificate), ("SiloKey", o.SiloKey), ("SiloAuthority", o.SiloAuthority))));
         Assert.All(strangers, s => Assert.Equal(ExitCode.Unavailable, s.Exit));
         // The log is written by a thread of its own, so the sentence need not be the last line.
         Assert.All(strangers, s => Assert.Contains(s.Error, line => line.StartsWith("The node could not join its cluster", StringComparison.Ordinal) || line.Contains("declared this one dead", StringComparison.Ordinal)));

@@ -12,6 +12,8 @@ namespace Gongzhi.Tests.Cluster;
 /// <summary>The whole node with its silo: alone by default, refused in one sentence when its cluster cannot be.</summary>
 public sealed class NodeTests : IDisposable
 {
+    private const string Secret = "a secret of the tests' own, of no use elsewhere";
+
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(20);
 
     private readonly DirectoryInfo _place = Directory.CreateTempSubdirectory("gongzhi-cluster-");
@@ -51,8 +53,8 @@ public sealed class NodeTests : IDisposable
     public async Task A_node_joins_its_cluster_through_PostgreSQL()
     {
         var database = await MembershipTests.DatabaseAsync();
-        await using var one = await StartAsync("one", new CountingWork(), o => o with { Cluster = database, Segments = Path.Combine(_place.FullName, "segments") });
-        await using var two = await StartAsync("two", new CountingWork(), o => o with { Cluster = database, Segments = Path.Combine(_place.FullName, "segments") });
+        await using var one = await StartAsync("one", new CountingWork(), o => o with { Cluster = database, Segments = Path.Combine(_place.FullName, "segments"), ClusterSecret = Secret });
+        await using var two = await StartAsync("two", new CountingWork(), o => o with { Cluster = database, Segments = Path.Combine(_place.FullName, "segments"), ClusterSecret = Secret });
         var holders = await Task.WhenAll(new[] { one, two }.Select(n => n.Services.GetRequiredService<IGrainFactory>().GetGrain<ISeatGrain>("counting").KeepAsync()));
         Assert.Single(holders.Distinct());
         await two.StopAsync();
@@ -64,11 +66,11 @@ public sealed class NodeTests : IDisposable
     {
         MembershipTests.SkipWithoutPostgres();
         var server = await PostgresServer.Shared;
-        var (exit, error) = await ServedNode.RunAsync(("Cluster", await server.NewDatabaseAsync()), ("Segments", Path.Combine(_place.FullName, "segments")), ("SiloAddress", "10.1.2.3"));
+        var (exit, error) = await ServedNode.RunAsync(("Cluster", await server.NewDatabaseAsync()), ("Segments", Path.Combine(_place.FullName, "segments")), ("ClusterSecret", Secret), ("SiloAddress", "10.1.2.3"));
         Assert.Equal((1, 1), (exit, error.Count));
         Assert.Contains("silos without certificates", error[0], StringComparison.Ordinal);
 
-        (exit, error) = await ServedNode.RunAsync(("Cluster", server.ConnectionString("no_such_database")), ("Segments", Path.Combine(_place.FullName, "segments")));
+        (exit, error) = await ServedNode.RunAsync(("Cluster", server.ConnectionString("no_such_database")), ("Segments", Path.Combine(_place.FullName, "segments")), ("ClusterSecret", Secret));
         Assert.Equal((1, 1), (exit, error.Count));
         Assert.Contains("no_such_database", error[0], StringComparison.Ordinal);
 
@@ -76,8 +78,12 @@ public sealed class NodeTests : IDisposable
         Assert.Equal((1, 1), (exit, error.Count));
         Assert.Contains("needs Segments", error[0], StringComparison.Ordinal);
 
+        (exit, error) = await ServedNode.RunAsync(("Cluster", await server.NewDatabaseAsync()), ("Segments", Path.Combine(_place.FullName, "segments")));
+        Assert.Equal((1, 1), (exit, error.Count));
+        Assert.Contains("ClusterSecret", error[0], StringComparison.Ordinal);
+
         // Nobody listens there: trying again may help, which is another exit code.
-        (exit, error) = await ServedNode.RunAsync(("Cluster", "Host=127.0.0.1;Port=1;Database=d;Username=x;Password=hidden-word"), ("Segments", Path.Combine(_place.FullName, "segments")));
+        (exit, error) = await ServedNode.RunAsync(("Cluster", "Host=127.0.0.1;Port=1;Database=d;Username=x;Password=hidden-word"), ("Segments", Path.Combine(_place.FullName, "segments")), ("ClusterSecret", Secret));
         Assert.Equal((3, 1), (exit, error.Count));
         Assert.Contains("PostgreSQL cannot be reached", error[0], StringComparison.Ordinal);
         Assert.DoesNotContain("hidden-word", error[0], StringComparison.Ordinal);

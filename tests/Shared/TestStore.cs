@@ -67,7 +67,7 @@ public static partial class TestStore
     /// <summary>The database of one directory as another's own: for a copy of a whole node. The first must be at rest.</summary>
     public static void Copy(string from, string to)
     {
-        if (!IsPostgres)
+        if (!Databases.ContainsKey(Path.GetFullPath(from)))
             return;
         NpgsqlConnection.ClearAllPools();
         Databases[Path.GetFullPath(to)] = NewAsync(Name(Databases[Path.GetFullPath(from)].GetAwaiter().GetResult()));
@@ -77,7 +77,7 @@ public static partial class TestStore
     public static void Release()
     {
         SqliteConnection.ClearAllPools();
-        if (IsPostgres)
+        if (!Databases.IsEmpty)
             NpgsqlConnection.ClearAllPools();
     }
 

@@ -31,6 +31,7 @@ public sealed class Sequencer : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private NoteSigner? _signer;
     private TileLog? _tiles;
+    private RetainedCheckpoint? _retained;
     private readonly SemaphoreSlim _answering = new(1, 1);
     // Under _answering: whoever waits for an entry below has been told.
     private long _answered;
@@ -53,12 +54,16 @@ public sealed class Sequencer : IAsyncDisposable
     public TileLog Log => _tiles ?? throw new InvalidOperationException("The log is not open.");
 
     /// <summary>Opens the log as it is published, making its key at the first start. Appends nothing.</summary>
-    /// <exception cref="LedgerCorruptException">What is stored is not what was signed; names the file.</exception>
+    /// <exception cref="LedgerCorruptException">
+    /// What is stored is not what was signed, or does not continue what this machine or somebody else has kept; names the file.
+    /// </exception>
     public async Task OpenAsync(CancellationToken cancel = default)
     {
         _signer = LoadKey();
         _tiles = await TileLog.OpenFollowingAsync(_signer, new SqlTreeState(_world, _writer), Tiles ?? LedgerFiles.Open(_world), cancel: cancel).ConfigureAwait(false);
         _answered = _tiles.Head.Size;
+        _retained = new RetainedCheckpoint(_world, _signer.Verifier, _clock);
+        await _retained.DemandContinuedAsync(_tiles, cancel).ConfigureAwait(false);
     }
 
     /// <summary>Appends from now on until disposed: for a process that is alone.</summary>
@@ -143,7 +148,10 @@ public sealed class Sequencer : IAsyncDisposable
         await _stop.CancelAsync().ConfigureAwait(false);
         await _loop.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (_tiles is not null)
+        {
             await _tiles.DisposeAsync().ConfigureAwait(false);
+            _retained?.Keep(_tiles, last: true);
+        }
         _signer?.Dispose();
         _answering.Dispose();
         _stop.Dispose();
@@ -239,6 +247,7 @@ public sealed class Sequencer : IAsyncDisposable
                 }
             }
             _answered = Math.Max(_answered, size);
+            _retained?.Keep(Log, last: false);
         }
         finally
         {

@@ -163,6 +163,10 @@ public sealed record NodeOptions
     [StringLength(1_000, MinimumLength = 1)]
     public string? ClusterSecretFile { get; init; }
 
+    /// <summary>File that holds a checkpoint of this log as somebody else has kept it: a node whose log does not continue it does not start.</summary>
+    [StringLength(1_000, MinimumLength = 1)]
+    public string? RetainedCheckpoint { get; init; }
+
     /// <summary>The address of this machine that the others of its cluster reach it by: a private one, never that of every interface.</summary>
     [Required(AllowEmptyStrings = false)]
     public string SiloAddress { get; init; } = "127.0.0.1";

@@ -171,7 +171,7 @@ public sealed class WorldDirectory : IDisposable
     }
 
     private static World Make(NodeOptions options, string root, string origin) =>
-        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin, FreeBytesMin = options.FreeBytesMin, Segments = options.SegmentPlace(), Database = Address(options), Shared = options.Cluster is not null, Secret = options.Secret() is { } secret ? new ClusterSecret(secret, origin) : null };
+        new() { Name = options.World, Kind = options.Kind, DataDirectory = root, LedgerOrigin = origin, FreeBytesMin = options.FreeBytesMin, Segments = options.SegmentPlace(), Database = Address(options), Shared = options.Cluster is not null, RetainedCheckpoint = options.RetainedCheckpoint is { } kept ? Path.GetFullPath(kept) : null, Secret = options.Secret() is { } secret ? new ClusterSecret(secret, origin) : null };
 
     private static PostgresAddress? Address(NodeOptions options)
     {

@@ -119,6 +119,53 @@ public sealed class SequencersTests : IAsyncLifetime
         await CheckAsync(2 + (2 * 303));
     }
 
+    /// <summary>The database is put back to a backup; the machine's own directory is not, and remembers.</summary>
+    [Fact]
+    public async Task An_older_database_under_a_machine_that_has_signed_more_is_refused()
+    {
+        var directory = Directory.CreateTempSubdirectory("gongzhi-restore-").FullName;
+        var backup = directory + "-backup";
+        try
+        {
+            byte[] note;
+            await using (var core = await CoreFixture.OpenAsync(directory, postgres: true))
+            {
+                await core.DefineAsync("d", "{\"owner\":\"office\",\"schema\":{\"fields\":[{\"name\":\"n\",\"type\":\"integer\"}]}}");
+                await GrowAsync(core, 3);
+            }
+            TestStore.Copy(directory, backup);
+            await using (var core = await CoreFixture.OpenAsync(directory, postgres: true))
+            {
+                await GrowAsync(core, 2);
+                note = core.Sequencer.Log.CurrentCheckpoint.ToArray();
+            }
+            // What is there continues what was kept: nothing is refused.
+            await using (var core = await CoreFixture.OpenAsync(directory, postgres: true))
+                Assert.Equal(note, core.Sequencer.Log.CurrentCheckpoint.ToArray());
+            TestStore.Drop(directory);
+            TestStore.Copy(backup, directory);
+            var before = await StoredAsync(directory);
+            var refused = await Assert.ThrowsAsync<LedgerCorruptException>(() => CoreFixture.OpenAsync(directory, postgres: true));
+            Assert.Contains("older state", refused.Message, StringComparison.Ordinal);
+            // Nothing was signed on it.
+            Assert.Equal(before, await StoredAsync(directory));
+        }
+        finally
+        {
+            TestStore.Drop(directory);
+            TestStore.Drop(backup);
+            Directory.Delete(directory, recursive: true);
+        }
+
+        async Task<byte[]?> StoredAsync(string of) => await LedgerFiles.Look(_core.World with { DataDirectory = of, Database = TestStore.Postgres(of) }).ReadAsync(TilePath.Checkpoint, SignedNote.BytesMax, Cancel);
+
+        static async Task GrowAsync(CoreFixture core, int batches)
+        {
+            for (var i = 0; i < batches; i++)
+                await core.Sequencer.WaitAsync((await core.ContributeAsync(core.Catalog.Find("d")!, $"n\n{i}\n")).Value!.Batch.Entry, Cancel);
+        }
+    }
+
     private async Task FollowAsync(Sequencer follower) => await follower.FollowAsync(await follower.PublishedSizeAsync(Cancel), Cancel);
 
     /// <summary>The sequencer of another machine: memory of its own over the same database.</summary>

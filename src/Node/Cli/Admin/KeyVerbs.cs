@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Gongzhi.Core.Storage;
 using Gongzhi.Ledger;
 using Gongzhi.Node.Hosting;
 
@@ -22,11 +23,20 @@ internal static class KeyVerbs
 
     private static string Kept(string data)
     {
-        var path = Path.Combine(data, "keys", "ledger.skey");
-        if (!File.Exists(path))
+        var settings = NodeConfiguration.Read(null, []).Options;
+        byte[]? kept;
+        try
+        {
+            kept = WorldDirectory.Look(data, settings.Database, null, settings.Secret()) is { } world ? WorldKeys.Find(world, "ledger.skey") : null;
+        }
+        catch (WorldKeyException e)
+        {
+            throw new StartRefusedException(e.Message);
+        }
+        if (kept is null)
             throw new StartRefusedException(Say.In($"{data} is not the data directory of a node.", $"{data} 不是节点的数据目录。"));
-        if (!NoteSigner.TryParse(File.ReadAllText(path).Trim(), out var signer))
-            throw new StartRefusedException(Say.In($"The key in {path} cannot be read.", $"无法读取 {path} 中的密钥。"));
+        if (!NoteSigner.TryParse(System.Text.Encoding.UTF8.GetString(kept).Trim(), out var signer))
+            throw new StartRefusedException(Say.In($"The ledger's key of {data} cannot be read.", $"无法读取 {data} 的存证日志密钥。"));
         using (signer)
             return signer.Verifier.ToString();
     }
