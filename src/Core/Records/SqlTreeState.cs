@@ -81,32 +81,15 @@ public sealed class SqlTreeState(World world, NodeWriter writer) : ITreeState
                 if (command.ExecuteNonQuery() != 1)
                     return false;
             }
-            using var index = scope.Command("UPDATE ledger_pending SET log_index = @index WHERE id = @id AND log_index IS NULL");
-            var at = index.Parameter("@index");
-            var id = index.Parameter("@id");
-            for (var i = 0; i < step.Entries.Count; i++)
-            {
-                at.Value = step.Before.Size + i;
-                id.Value = RecordId.Bytes(step.Entries[i].Id);
-                if (index.ExecuteNonQuery() != 1)
-                    throw new InvalidOperationException("An entry of the step is not waiting in the database.");
-            }
+            if (SqlStore.Of(scope).PlaceEntries(scope, [.. step.Entries.Select(e => RecordId.Bytes(e.Id))], step.Before.Size) != step.Entries.Count)
+                throw new InvalidOperationException("An entry of the step is not waiting in the database.");
             return true;
         }, cancel).ConfigureAwait(false);
 
     public ValueTask<IReadOnlyDictionary<Guid, long>> FindAsync(IReadOnlyCollection<Guid> ids, CancellationToken cancel = default)
     {
         using var connection = NodeDatabase.OpenReader(world);
-        using var command = connection.CreateCommand();
-        command.CommandText = "SELECT log_index FROM ledger_pending WHERE id = @id";
-        var id = command.Parameter("@id");
-        var found = new Dictionary<Guid, long>();
-        foreach (var one in ids)
-        {
-            id.Value = RecordId.Bytes(one);
-            if (command.ExecuteScalar() is long index)
-                found[one] = index;
-        }
+        var found = SqlStore.Of(world).FindPlaced(connection, [.. ids.Select(RecordId.Bytes)]).ToDictionary(f => RecordId.FromBytes(f.Id), f => f.Index);
         return ValueTask.FromResult<IReadOnlyDictionary<Guid, long>>(found);
     }
 }

@@ -315,6 +315,24 @@ internal sealed class PostgresStore : SqlStore
         }
     }, cancel);
 
+    /// <summary>One statement for all, since each would be a way to the server and back under the writer's lock.</summary>
+    internal override int PlaceEntries(WriteScope scope, IReadOnlyList<byte[]> ids, long first)
+    {
+        using var place = scope.Command("UPDATE ledger_pending p SET log_index = n.place + @before FROM unnest(@ids) WITH ORDINALITY n(id, place) WHERE p.id = n.id AND p.log_index IS NULL");
+        place.Set("@before", first - 1).Set("@ids", ids.ToArray());
+        return place.ExecuteNonQuery();
+    }
+
+    internal override List<(byte[] Id, long Index)> FindPlaced(DbConnection connection, IReadOnlyCollection<byte[]> ids)
+    {
+        using var command = connection.Command("SELECT id, log_index FROM ledger_pending WHERE id = ANY (@ids) AND log_index IS NOT NULL").Set("@ids", ids.ToArray());
+        var found = new List<(byte[], long)>(ids.Count);
+        using var reader = command.ExecuteReader();
+        while (reader.Read())
+            found.Add(((byte[])reader[0], reader.GetInt64(1)));
+        return found;
+    }
+
     public override string Literal(ReadOnlySpan<byte> bytes) => $"'\\x{Convert.ToHexStringLower(bytes)}'::bytea";
 
     internal override string JsonText(string bytesColumn, string member) => $"(convert_from({bytesColumn}, 'UTF8')::json ->> '{member}')";

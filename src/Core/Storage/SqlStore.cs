@@ -113,6 +113,35 @@ public abstract class SqlStore
     /// <exception cref="StoreUnavailableException">Somebody still looks at the past.</exception>
     internal abstract Task ClearRemainsAsync(World world, CancellationToken cancel);
 
+    /// <summary>Gives waiting ledger entries their indexes, from <paramref name="first"/> on; answers how many of them were waiting.</summary>
+    internal virtual int PlaceEntries(WriteScope scope, IReadOnlyList<byte[]> ids, long first)
+    {
+        using var place = scope.Command("UPDATE ledger_pending SET log_index = @index WHERE id = @id AND log_index IS NULL");
+        var (index, id) = (place.Parameter("@index"), place.Parameter("@id"));
+        var placed = 0;
+        for (var i = 0; i < ids.Count; i++)
+        {
+            (index.Value, id.Value) = (first + i, ids[i]);
+            placed += place.ExecuteNonQuery();
+        }
+        return placed;
+    }
+
+    /// <summary>The indexes of those of these ledger entries that have one.</summary>
+    internal virtual List<(byte[] Id, long Index)> FindPlaced(DbConnection connection, IReadOnlyCollection<byte[]> ids)
+    {
+        using var command = connection.Command("SELECT log_index FROM ledger_pending WHERE id = @id");
+        var id = command.Parameter("@id");
+        var found = new List<(byte[], long)>();
+        foreach (var one in ids)
+        {
+            id.Value = one;
+            if (command.ExecuteScalar() is long index)
+                found.Add((one, index));
+        }
+        return found;
+    }
+
     /// <summary>The bytes as a literal.</summary>
     public abstract string Literal(ReadOnlySpan<byte> bytes);
 
