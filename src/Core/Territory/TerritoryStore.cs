@@ -35,7 +35,12 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
 
     // Whoever replaces the standing index holds it: the writer after a commit, or the first to ask on a new day.
     private readonly Lock _replacing = new();
-    private volatile bool _stale;
+    // Changes by other machines that were told of, and how many of them the standing index shows. Whoever finds fewer waits until it is read anew.
+    private int _told;
+    private volatile int _shown;
+
+    private bool Stale => Volatile.Read(ref _told) != _shown;
+
     private volatile Standing _standing = new(TerritoryIndex.Empty, DateTimeOffset.MinValue, DateTimeOffset.MaxValue);
 
     /// <summary>An index and the moments between which it tells the truth.</summary>
@@ -51,7 +56,7 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
     public void Open()
     {
         // Read when they are next asked for: it may take long, and whoever tells of it waits for nobody.
-        writer.Feed.Follow(FeedTopic.Places, _ => _stale = true);
+        writer.Feed.Follow(FeedTopic.Places, _ => Interlocked.Increment(ref _told));
         var places = Read();
         lock (_replacing)
             _standing = Build(places);
@@ -150,14 +155,14 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
     }
 
     /// <summary>Whether a text is the code of a known place.</summary>
-    public bool Knows(string code) => (_stale ? Current() : _standing).Index.IsKnown(code.AsSpan());
+    public bool Knows(string code) => (Stale ? Current() : _standing).Index.IsKnown(code.AsSpan());
 
     /// <summary>For the intake: strips a code and answers whether it is known, and what of it and above it has dates.</summary>
     public bool TryRead(ReadOnlySpan<byte> text, Span<byte> stripped, out int length, out IReadOnlyList<Place> dated)
     {
         (length, dated) = (0, []);
         // Asked for each row: the day is the next reading's to look at.
-        var index = (_stale ? Current() : _standing).Index;
+        var index = (Stale ? Current() : _standing).Index;
         if (!PlaceCode.TryParse(text, out var code) || !index.IsKnown(code))
             return false;
         dated = index.DatesOf(code);
@@ -168,22 +173,14 @@ public sealed class TerritoryStore(World world, NodeWriter writer, PolicyEpoch e
     {
         var standing = _standing;
         var now = clock.GetUtcNow();
-        if (now >= standing.From && now < standing.Until && !_stale)
+        if (now >= standing.From && now < standing.Until && !Stale)
             return standing;
         lock (_replacing)
         {
-            if (_stale)
+            if (Volatile.Read(ref _told) is var told && told != _shown)
             {
-                _stale = false;
-                try
-                {
-                    _standing = Build(Read());
-                }
-                catch
-                {
-                    _stale = true;
-                    throw;
-                }
+                _standing = Build(Read());
+                _shown = told;
             }
             standing = _standing;
             if (now < standing.From || now >= standing.Until)

@@ -27,7 +27,7 @@ internal sealed class CoreFixture : IAsyncDisposable
     private CoreFixture(string directory, bool ownsDirectory, Action<string, Action>? interposed, TimeProvider clock, Func<World, ITileStore?> tiles, SegmentPlace segments, ISegmentPeers peers, PostgresAddress? shared, bool postgres)
     {
         _ownsDirectory = ownsDirectory;
-        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed, Segments = segments, Database = shared ?? (postgres ? TestStore.Postgres(directory) : TestStore.Of(directory)), Shared = shared is not null };
+        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed, Segments = segments, Database = shared ?? (postgres ? TestStore.Postgres(directory) : TestStore.Of(directory)), Shared = shared is not null, Secret = shared is null ? null : new ClusterSecret("a secret of the tests' own, of no use elsewhere", "test.gongzhi.example/log") };
         var epoch = new PolicyEpoch();
         using (var db = Open())
             NodeDatabase.Prepare(World, db, [new RecordSchema(), new KeySchema(), new ErasureSchema(), new LogStateSchema(), new PlaceSchema(), epoch]);

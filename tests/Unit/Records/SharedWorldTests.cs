@@ -159,6 +159,20 @@ public sealed class SharedWorldTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Places_that_one_machine_takes_in_are_known_to_every_thread_of_the_other()
+    {
+        var (a, b) = (await MachineAsync("a"), await MachineAsync("b"));
+        for (var round = 0; round < 5; round++)
+        {
+            var codes = Enumerable.Range(0, 2_000).Select(i => $"12{round + 1:00}{i / 100:00}{i % 100:000}000").Select(c => c[..12]).Distinct().ToList();
+            var imported = await a.Territory.ImportAsync([.. codes.Select(c => new Core.Territory.Place { Code = Core.Territory.PlaceCode.Parse(c), Name = c })], "steward", Cancel);
+            Assert.True(imported.Ok, imported.Problem?.Detail);
+            await b.Writer.Feed.CurrentAsync(Cancel);
+            await Task.WhenAll(Enumerable.Range(0, 8).Select(t => Task.Run(() => Assert.True(b.Territory.Knows(codes[^1]), $"{codes[^1]} by thread {t}"), Cancel)));
+        }
+    }
+
+    [Fact]
     public async Task A_machine_that_was_written_down_as_ended_writes_nothing_more()
     {
         var (a, b) = (await MachineAsync("a"), await MachineAsync("b"));
