@@ -10,8 +10,8 @@ public sealed class FreshnessAnalysis : IAnalysis
 {
     public const string Silent = "freshness.silent";
 
-    /// <summary>Share of the declared interval by which news may be late, and the least: clocks and uploads are not exact.</summary>
-    private const double LateShare = 0.1;
+    /// <summary>News may be late by a tenth of the declared interval, and by the least: clocks and uploads are not exact.</summary>
+    private const int LateShare = 10;
 
     private static readonly TimeSpan LateMin = TimeSpan.FromMinutes(1);
 
@@ -109,6 +109,6 @@ public sealed class FreshnessAnalysis : IAnalysis
             return null;
         }
 
-        private static TimeSpan Allowed(TimeSpan every) => every + TimeSpan.FromTicks(Math.Max(LateMin.Ticks, (long)(every.Ticks * LateShare)));
+        private static TimeSpan Allowed(TimeSpan every) => every + TimeSpan.FromTicks(Math.Max(LateMin.Ticks, every.Ticks / LateShare));
     }
 }

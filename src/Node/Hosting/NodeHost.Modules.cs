@@ -2,6 +2,7 @@ using Gongzhi.Capabilities.Administration;
 using Gongzhi.Capabilities.Exchange;
 using Gongzhi.Capabilities.Http;
 using Gongzhi.Capabilities.Places;
+using Gongzhi.Capabilities.Signals;
 using Gongzhi.Capabilities.Transparency;
 using Gongzhi.Core;
 using Gongzhi.Core.Audit;
@@ -127,6 +128,7 @@ public static partial class NodeHost
         app.MapExchange();
         app.MapPlaces();
         app.MapTransparency();
+        app.MapSignals();
         app.MapAdministration();
         app.MapPortal(options);
     }
