@@ -24,14 +24,14 @@ public sealed class FreshnessTests : IAsyncLifetime
             await SignalWorld.SettleAsync(work);
             Assert.Empty(_world.Signals());
         }
-        foreach (var hours in (double[])[26.4, 30, 100])
+        foreach (var minutes in (int[])[1_584, 1_800, 6_000])
         {
-            _world.Clock.Now = first + TimeSpan.FromHours(hours);
+            _world.Clock.Now = first + TimeSpan.FromMinutes(minutes);
             await SignalWorld.SettleAsync(work);
             Assert.EndsWith("open", Assert.Single(_world.Signals()), StringComparison.Ordinal);
         }
         // Dated by the log, not by who looked when.
-        Assert.Contains($"{first.AddHours(26.4):u} open", _world.Signals()[0], StringComparison.Ordinal);
+        Assert.Contains($"{first.AddMinutes(1_584):u} open", _world.Signals()[0], StringComparison.Ordinal);
         await _world.ContributeAsync(dataset);
         await SignalWorld.SettleAsync(work);
         Assert.EndsWith($"{_world.Clock.Now:u}", Assert.Single(_world.Signals()), StringComparison.Ordinal);
