@@ -1,7 +1,9 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
 
 namespace Gongzhi.Core.Storage.Copying;
 
@@ -21,6 +23,9 @@ public enum ColumnKind : byte
     Time = 5,
 
     Real = 6,
+
+    /// <summary>A JSON value; a database may keep it with other spaces and another order of members.</summary>
+    Json = 7,
 }
 
 /// <summary>A column and what it holds.</summary>
@@ -46,6 +51,7 @@ internal static class TableForm
         (ColumnKind.Number, long or int or short) => Convert.ToInt64(value, CultureInfo.InvariantCulture),
         (ColumnKind.Text, string) => value,
         (ColumnKind.Text, Guid id) => id.ToString(),
+        (ColumnKind.Json, string json) => Sorted(json),
         (ColumnKind.Bytes, byte[]) => value,
         (ColumnKind.Truth, bool) => value,
         (ColumnKind.Truth, long number) when number is 0 or 1 => number == 1,
@@ -58,6 +64,40 @@ internal static class TableForm
         (ColumnKind.Real, long or int) => Convert.ToDouble(value, CultureInfo.InvariantCulture),
         _ => throw new InvalidDataException($"A value of the type {value.GetType().Name} stands where {kind} is expected."),
     };
+
+    private static string Sorted(string json)
+    {
+        using var document = JsonDocument.Parse(json);
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var writer = new Utf8JsonWriter(buffer))
+            Write(writer, document.RootElement);
+        return Encoding.UTF8.GetString(buffer.WrittenSpan);
+    }
+
+    private static void Write(Utf8JsonWriter writer, JsonElement value)
+    {
+        switch (value.ValueKind)
+        {
+            case JsonValueKind.Object:
+                writer.WriteStartObject();
+                foreach (var member in value.EnumerateObject().OrderBy(m => m.Name, StringComparer.Ordinal))
+                {
+                    writer.WritePropertyName(member.Name);
+                    Write(writer, member.Value);
+                }
+                writer.WriteEndObject();
+                break;
+            case JsonValueKind.Array:
+                writer.WriteStartArray();
+                foreach (var item in value.EnumerateArray())
+                    Write(writer, item);
+                writer.WriteEndArray();
+                break;
+            default:
+                value.WriteTo(writer);
+                break;
+        }
+    }
 
     /// <summary>Appends a row's form.</summary>
     public static void Write(MemoryStream to, IReadOnlyList<object?> row)
