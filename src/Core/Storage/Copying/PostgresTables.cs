@@ -122,8 +122,17 @@ public sealed class PostgresTables : IDisposable
         return sum.Sum();
     }
 
-    /// <summary>Notes that something beside the tables is done.</summary>
-    public void Note(string item, TableSum sum) => Note(item, sum, null);
+    /// <summary>Empties all tables and forgets what was done: what is copied has changed since.</summary>
+    /// <param name="tables">All of them, since some refer to others.</param>
+    public void StartOver(IReadOnlyList<TableShape> tables)
+    {
+        using var transaction = _connection.BeginTransaction();
+        using (var empty = _connection.Command("TRUNCATE " + string.Join(", ", tables.Select(t => Quote(t.Name))), transaction))
+            empty.ExecuteNonQuery();
+        using (var forget = _connection.Command($"DELETE FROM {Progress} WHERE item <> 'source'", transaction))
+            forget.ExecuteNonQuery();
+        transaction.Commit();
+    }
 
     /// <summary>After all tables: what the database counts by itself goes on after what there is.</summary>
     public void SetCounters()
@@ -139,7 +148,7 @@ public sealed class PostgresTables : IDisposable
     }
 
     /// <summary>From now on it is a world that a node may serve.</summary>
-    public void Finish() => Note(Finished, new(0, ""));
+    public void Finish() => Note(Finished, new(0, ""), null);
 
     public void Dispose() => _connection.Dispose();
 
@@ -202,6 +211,7 @@ public sealed class PostgresTables : IDisposable
             "timestamp with time zone" => NpgsqlDbType.TimestampTz,
             "timestamp without time zone" => NpgsqlDbType.Timestamp,
             "double precision" => NpgsqlDbType.Double,
+            "jsonb" => NpgsqlDbType.Jsonb,
             var other => throw new NotSupportedException(other),
         })];
     }
@@ -214,6 +224,7 @@ public sealed class PostgresTables : IDisposable
         "boolean" => ColumnKind.Truth,
         "timestamp with time zone" or "timestamp without time zone" => ColumnKind.Time,
         "double precision" => ColumnKind.Real,
+        "jsonb" => ColumnKind.Json,
         _ => throw new SchemaException($"A column of the type {type} cannot be copied."),
     };
 

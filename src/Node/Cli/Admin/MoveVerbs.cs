@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Data.Common;
 using System.Globalization;
 using System.Text.Json;
+using Gongzhi.Core.Storage;
 using Gongzhi.Core.Storage.Segments;
 using Gongzhi.Node.Hosting;
 
@@ -54,7 +55,7 @@ internal static class MoveVerbs
         {
             throw new CliException(ExitCode.Refused, e.Message);
         }
-        catch (Exception e) when (e is InvalidDataException or SegmentCorruptException)
+        catch (Exception e) when (e is InvalidDataException or SegmentCorruptException or SchemaException)
         {
             throw new CliException(ExitCode.Refused, Say.In($"Not moved: {e.Message}", $"未完成迁移：{e.Message}"));
         }
