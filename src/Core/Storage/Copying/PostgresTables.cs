@@ -167,7 +167,9 @@ public sealed class PostgresTables : IDisposable
             make.ExecuteNonQuery();
             Note("source", new(0, source), transaction);
         }
-        if (Done("source")?.Digest != source || Done(Finished) is not null)
+        if (Done("source")?.Digest == source && Done(Finished) is not null)
+            throw new SchemaException("The world was copied into this database before, to the end. Start a node on it.");
+        if (Done("source")?.Digest != source)
             throw new SchemaException("The database holds a world already, or an unfinished copy of another. Give an empty one.");
         // What the guards refuse a program is what a copy has to do. The node makes them anew before it serves.
         using (var guards = _connection.Command("""
