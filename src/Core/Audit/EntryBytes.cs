@@ -62,27 +62,6 @@ public static class EntryBytes
         return entry.StartsWith(expected.ToArray().AsSpan(0, expected.Count - 16));
     }
 
-    /// <summary>The batch that an entry is about, or null when it is about something else.</summary>
-    internal static Guid? BatchOf(ReadOnlySpan<byte> entry)
-    {
-        var start = new List<byte>();
-        Start(start, 9, "batch", Guid.Empty);
-        if (!entry.StartsWith(start.ToArray().AsSpan(0, start.Count - 16)))
-            return null;
-        var at = start.Count;
-        // The dataset's text, the version's number, then 16 bytes.
-        at += Skip(entry[at..]);
-        at += Skip(entry[at..]);
-        return entry[at] == (ByteString | 16) ? new Guid(entry.Slice(at + 1, 16), bigEndian: true) : null;
-
-        static int Skip(ReadOnlySpan<byte> item)
-        {
-            var (major, low) = (item[0] & 0xE0, item[0] & 0x1F);
-            var (value, head) = low switch { < 24 => (low, 1), 24 => (item[1], 2), 25 => (BinaryPrimitives.ReadUInt16BigEndian(item[1..]), 3), _ => ((int)BinaryPrimitives.ReadUInt32BigEndian(item[1..]), 5) };
-            return major is TextString or ByteString ? head + value : head;
-        }
-    }
-
     private static void Start(List<byte> buffer, int items, string kind, Guid id)
     {
         Head(buffer, ArrayOf, (ulong)items);

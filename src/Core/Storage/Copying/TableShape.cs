@@ -1,8 +1,8 @@
-using System.Buffers;
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 
 namespace Gongzhi.Core.Storage.Copying;
@@ -24,7 +24,7 @@ public enum ColumnKind : byte
 
     Real = 6,
 
-    /// <summary>A JSON value; a database may keep it with other spaces and another order of members.</summary>
+    /// <summary>A JSON value: what it means, not how it was written, since a database may keep it in a form of its own.</summary>
     Json = 7,
 }
 
@@ -51,8 +51,8 @@ internal static class TableForm
         (ColumnKind.Number, long or int or short) => Convert.ToInt64(value, CultureInfo.InvariantCulture),
         (ColumnKind.Text, string) => value,
         (ColumnKind.Text, Guid id) => id.ToString(),
-        (ColumnKind.Json, string json) => Sorted(json),
         (ColumnKind.Bytes, byte[]) => value,
+        (ColumnKind.Json, string text) => Json(text),
         (ColumnKind.Truth, bool) => value,
         (ColumnKind.Truth, long number) when number is 0 or 1 => number == 1,
         (ColumnKind.Time, DateTime time) => Microseconds.From(new DateTimeOffset(DateTime.SpecifyKind(time, DateTimeKind.Utc))),
@@ -65,36 +65,49 @@ internal static class TableForm
         _ => throw new InvalidDataException($"A value of the type {value.GetType().Name} stands where {kind} is expected."),
     };
 
-    private static string Sorted(string json)
+    /// <summary>The one way to write a JSON value: members in the order of their names, no spaces, numbers without needless digits.</summary>
+    /// <exception cref="InvalidDataException">It is no JSON.</exception>
+    private static string Json(string text)
     {
-        using var document = JsonDocument.Parse(json);
-        var buffer = new ArrayBufferWriter<byte>();
-        using (var writer = new Utf8JsonWriter(buffer))
-            Write(writer, document.RootElement);
-        return Encoding.UTF8.GetString(buffer.WrittenSpan);
+        try
+        {
+            using var parsed = JsonDocument.Parse(text);
+            using var buffer = new MemoryStream();
+            using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+                Json(writer, parsed.RootElement);
+            return Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length);
+        }
+        catch (JsonException e)
+        {
+            throw new InvalidDataException("A value that should be JSON is not.", e);
+        }
     }
 
-    private static void Write(Utf8JsonWriter writer, JsonElement value)
+    private static void Json(Utf8JsonWriter to, JsonElement value)
     {
         switch (value.ValueKind)
         {
             case JsonValueKind.Object:
-                writer.WriteStartObject();
-                foreach (var member in value.EnumerateObject().OrderBy(m => m.Name, StringComparer.Ordinal))
+                to.WriteStartObject();
+                // Of a name that comes twice the last counts, as it does in PostgreSQL.
+                foreach (var member in value.EnumerateObject().GroupBy(m => m.Name, StringComparer.Ordinal).OrderBy(g => g.Key, StringComparer.Ordinal))
                 {
-                    writer.WritePropertyName(member.Name);
-                    Write(writer, member.Value);
+                    to.WritePropertyName(member.Key);
+                    Json(to, member.Last().Value);
                 }
-                writer.WriteEndObject();
+                to.WriteEndObject();
                 break;
             case JsonValueKind.Array:
-                writer.WriteStartArray();
-                foreach (var item in value.EnumerateArray())
-                    Write(writer, item);
-                writer.WriteEndArray();
+                to.WriteStartArray();
+                foreach (var element in value.EnumerateArray())
+                    Json(to, element);
+                to.WriteEndArray();
+                break;
+            case JsonValueKind.Number when value.TryGetDecimal(out var number):
+                to.WriteRawValue(number.ToString("0.############################", CultureInfo.InvariantCulture));
                 break;
             default:
-                value.WriteTo(writer);
+                value.WriteTo(to);
                 break;
         }
     }
