@@ -25,6 +25,15 @@ public sealed class BalancerTests
         using (var first = Browser(cluster.Machines[0].Http.BaseAddress!))
             Assert.True((await SubmitAsync(first, "/account/setup", ("token", link), ("name", "first"), ("password", Password))).IsSuccessStatusCode);
 
+        // The others' links are worth nothing from then on.
+        foreach (var other in cluster.Machines.Skip(1))
+        {
+            var theirs = (await other.PrintedAsync("/account/setup?token=")).Split("token=")[1].Trim();
+            using var second = Browser(other.Http.BaseAddress!);
+            using var refused = await SubmitAsync(second, "/account/setup", ("token", theirs), ("name", "second"), ("password", Password));
+            Assert.Equal(HttpStatusCode.NotFound, refused.StatusCode);
+        }
+
         await using var balancer = await Balancer.StartAsync(cluster.Machines.Select(m => m.Http.BaseAddress!.Authority));
         // In turn: every form, cookie and answer is good at every machine.
         using var turns = Browser(balancer.InTurn);

@@ -76,7 +76,7 @@ public sealed class PostgresServer : IAsyncDisposable
         {
             start.ArgumentList.Add(argument);
         }
-        using var process = Process.Start(start)!;
+        using var process = System.Diagnostics.Process.Start(start)!;
         process.WaitForExit();
     }
 
@@ -146,7 +146,7 @@ public sealed class PostgresServer : IAsyncDisposable
             start.ArgumentList.Add(program);
             foreach (var argument in arguments)
                 start.ArgumentList.Add(argument);
-            using var process = Process.Start(start)!;
+            using var process = System.Diagnostics.Process.Start(start)!;
             await process.WaitForExitAsync().ConfigureAwait(false);
             if (process.ExitCode != 0)
                 throw new InvalidOperationException($"{Path.GetFileName(program)} failed: {await File.ReadAllTextAsync(log).ConfigureAwait(false)}");

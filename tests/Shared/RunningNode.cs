@@ -33,9 +33,14 @@ public sealed class RunningNode : IDisposable
 
     /// <param name="data">Its data directory.</param>
     /// <param name="settings">Further settings by name, as the environment gives them.</param>
-    public static async Task<RunningNode> StartAsync(string data, params (string Name, string Value)[] settings)
+    public static Task<RunningNode> StartAsync(string data, params (string Name, string Value)[] settings) => StartAsync(data, [], settings);
+
+    /// <param name="data">Its data directory.</param>
+    /// <param name="more">Further arguments.</param>
+    /// <param name="settings">Further settings by name, as the environment gives them.</param>
+    public static async Task<RunningNode> StartAsync(string data, string[] more, params (string Name, string Value)[] settings)
     {
-        var node = Spawn(data, settings);
+        var node = Spawn([], "127.0.0.1", data, more, settings);
         try
         {
             Assert.True(await node.ListeningAsync(), "The node did not start:\n" + node.Said);
@@ -87,12 +92,12 @@ public sealed class RunningNode : IDisposable
     }
 
     /// <summary>A start that may be refused, or is to be killed before it listens.</summary>
-    public static RunningNode Spawn(string data, params (string Name, string Value)[] settings) => Spawn([], "127.0.0.1", data, settings);
+    public static RunningNode Spawn(string data, params (string Name, string Value)[] settings) => Spawn([], "127.0.0.1", data, [], settings);
 
     /// <summary>Likewise, by way of another program (one that enters a network namespace), on another address.</summary>
-    public static RunningNode Spawn(string[] through, string address, string data, params (string Name, string Value)[] settings)
+    public static RunningNode Spawn(string[] through, string address, string data, string[] more, params (string Name, string Value)[] settings)
     {
-        string[] command = [.. through, "dotnet", Path.Combine(AppContext.BaseDirectory, "gongzhi.dll"), "serve", "--data", data, "--urls", $"http://{address}:0", "--bootstrap-client", Client];
+        string[] command = [.. through, "dotnet", Path.Combine(AppContext.BaseDirectory, "gongzhi.dll"), "serve", "--data", data, "--urls", $"http://{address}:0", "--bootstrap-client", Client, .. more];
         var start = new ProcessStartInfo(command[0]) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var argument in command[1..])
             start.ArgumentList.Add(argument);

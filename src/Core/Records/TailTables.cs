@@ -114,11 +114,13 @@ public sealed class TailTables
         if (!_states.TryGetValue(dataset, out var state) || state.Lost)
             return;
         if (!change.Unread)
+        {
             state.Waiting.Enqueue(change);
-        if (!change.Unread && Interlocked.Add(ref state.TailWaiting, change.Tail.Count) <= WaitingMax && Interlocked.Add(ref state.ReplacedWaiting, change.Replaced.Count) <= ReplacedWaitingMax)
-            return;
+            if (Interlocked.Add(ref state.TailWaiting, change.Tail.Count) <= WaitingMax && Interlocked.Add(ref state.ReplacedWaiting, change.Replaced.Count) <= ReplacedWaitingMax)
+                return;
+        }
+        // What is queued stays: a reader that has just looked at a manifest that tells of it is about to take it. The next one reads everything from SQL.
         state.Lost = true;
-        state.Waiting.Clear();
     }
 
     /// <summary>Makes tables anew from SQL. What is queued meanwhile and was read already is told apart by the number of its commit.</summary>

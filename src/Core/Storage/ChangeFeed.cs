@@ -49,7 +49,7 @@ public sealed class ChangeFeed : IDisposable
     /// <summary>How long a look waits for this process's own commit to be told of.</summary>
     private static readonly TimeSpan OrderWait = TimeSpan.FromSeconds(2);
 
-    /// <summary>Between two looks when nobody asks for one.</summary>
+    /// <summary>Between two looks when nobody asks for one: so that memory is never far behind, and whoever waits for other machines' work is told.</summary>
     public static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(200);
 
     private readonly World _world;
@@ -130,16 +130,6 @@ public sealed class ChangeFeed : IDisposable
             }
         }
         return asked.WaitAsync(cancel);
-    }
-
-    /// <summary>Looks from time to time until told to stop, so that memory is never far behind and whoever waits for other machines' work is told.</summary>
-    public async Task RunAsync(TimeProvider clock, CancellationToken cancel)
-    {
-        while (Shared && !cancel.IsCancellationRequested)
-        {
-            await CurrentAsync(cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            await Task.Delay(Poll, clock, cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
     }
 
     public void Dispose()

@@ -1,9 +1,25 @@
 using Gongzhi.Core.Storage;
+using Gongzhi.Node.Cli;
 
 namespace Gongzhi.Node.Cluster;
 
-/// <summary>Keeps looking at what the other machines change, also when nobody asks.</summary>
-internal sealed class FeedLoop(NodeWriter writer, TimeProvider clock) : BackgroundService
+/// <summary>
+/// Keeps looking at what the other machines change, also when nobody asks. A machine whose writer has stopped, or that cannot follow the others any more, ends its process: a start puts it right, and the others
+/// go on meanwhile.
+/// </summary>
+internal sealed class FeedLoop(NodeWriter writer, SiloLost lost, TimeProvider clock) : BackgroundService
 {
-    protected override Task ExecuteAsync(CancellationToken stoppingToken) => writer.Feed.RunAsync(clock, stoppingToken);
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            await writer.Feed.CurrentAsync(stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if ((writer.Broken ?? writer.Feed.Lost) is { } why && !stoppingToken.IsCancellationRequested)
+            {
+                lost(Say.In($"This machine must start again, and stops now; the others go on. {why.Message}", $"本机须重新启动，现在停止运行；其他机器照常工作。{why.Message}"));
+                return;
+            }
+            await Task.Delay(ChangeFeed.Poll, clock, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
 }

@@ -7,6 +7,7 @@ using Gongzhi.Core.Storage;
 using Gongzhi.Core.Storage.Copying;
 using Gongzhi.Core.Storage.Segments;
 using Gongzhi.Ledger;
+using Gongzhi.Node.Identity;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Gongzhi.Node.Hosting;
@@ -28,7 +29,10 @@ public sealed record MoveReport(IReadOnlyList<(string Table, long Rows)> Tables,
 internal static class WorldMove
 {
     private const string Mark = "moved.json";
-    private const int TilesAtOnce = 64;
+
+    /// <summary>In the key directory, but no key: it grows.</summary>
+    private const string SeenCheckpoint = "seen-checkpoint";
+    private const int TilesAtOnce = 64, TileBytesAtOnce = 8 << 20;
 
     /// <summary>Where the world of a directory has gone; null while it is there.</summary>
     public static string? MovedTo(string data)
@@ -57,9 +61,9 @@ internal static class WorldMove
         if (marked is null)
             await SettleAsync(from, cancel).ConfigureAwait(false);
         using var source = WorldDirectory.Open(from, evenIfMoved: true);
-        CopyKeys(source.World, target.Data);
         using var place = WorldDirectory.Open(target with { LedgerOrigin = source.World.LedgerOrigin }, evenIfUnfinished: true);
         var world = place.World;
+        CopyKeys(source.World, world);
         await NodeHost.MakeSchemaAsync(target, place, cancel).ConfigureAwait(false);
         PostgresTables tables;
         try
@@ -74,6 +78,9 @@ internal static class WorldMove
         {
             using var reader = TableReader.Open(source.World);
             var shapes = Common(reader, tables);
+            // The old place may have been served between two tries.
+            if (shapes.Exists(s => tables.Done(s.Name) is { } done && done != reader.Sum(s)))
+                tables.StartOver(shapes);
             for (var i = 0; i < shapes.Count; i++)
             {
                 progress.Report(new(MoveStage.Tables, i, shapes.Count));
@@ -137,32 +144,46 @@ internal static class WorldMove
         return shapes;
     }
 
-    private static void CopyKeys(World source, string data)
+    /// <summary>As files, and where machines share them also in the database, so that any machine may come first.</summary>
+    private static void CopyKeys(World source, World target)
     {
-        var keys = Path.Combine(Path.GetFullPath(data), "keys");
-        if (OperatingSystem.IsWindows())
-            Directory.CreateDirectory(keys);
-        else
-            Directory.CreateDirectory(keys, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        foreach (var path in Directory.EnumerateFiles(source.KeyDirectory))
-            PrivateFile.Write(Path.Combine(keys, Path.GetFileName(path)), File.ReadAllBytes(path));
+        var files = Directory.EnumerateFiles(source.KeyDirectory).Select(path => (Name: Path.GetFileName(path), Content: File.ReadAllBytes(path))).ToList();
+        // All before the first is written: a key of somebody else's log is never written over.
+        foreach (var (name, content) in files)
+        {
+            var there = Path.Combine(target.KeyDirectory, name);
+            if (name != SeenCheckpoint && File.Exists(there) && !File.ReadAllBytes(there).AsSpan().SequenceEqual(content))
+                throw new StartRefusedException($"There is another key in {there}. Give a directory that nobody has used.");
+        }
+        foreach (var (name, content) in files)
+            PrivateFile.Write(Path.Combine(target.KeyDirectory, name), content);
+        if (target.Secret is null)
+            return;
+        foreach (var (name, content) in files.Where(f => !f.Name.EndsWith(".xml", StringComparison.Ordinal) && f.Name != SeenCheckpoint))
+        {
+            if (!WorldKeys.GetOrMake(target, name, () => content).AsSpan().SequenceEqual(content))
+                throw new StartRefusedException($"The database holds another key {name} than the world that is moved. Give an empty database.");
+        }
+        new SharedKeyRing(target).TakeOver();
     }
 
     private static async Task CopyLedgerAsync(World source, World target, IProgress<MoveProgress> progress, CancellationToken cancel)
     {
         var (from, to) = (LedgerFiles.Look(source), LedgerFiles.Open(target));
         var paths = LedgerFiles.Tiles(source).ToList();
-        long done = 0;
-        foreach (var some in paths.Chunk(TilesAtOnce))
+        var (files, bytes) = (new List<TileFile>(), 0L);
+        for (var i = 0; i < paths.Count; i++)
         {
-            var files = new List<TileFile>();
-            foreach (var path in some)
+            if (await from.ReadAsync(paths[i], EntryBundle.BytesMax, cancel).ConfigureAwait(false) is { } content)
             {
-                if (await from.ReadAsync(path, EntryBundle.BytesMax, cancel).ConfigureAwait(false) is { } content)
-                    files.Add(new(path, content));
+                files.Add(new(paths[i], content));
+                bytes += content.Length;
             }
+            if (files.Count < TilesAtOnce && bytes < TileBytesAtOnce && i + 1 < paths.Count)
+                continue;
             await to.WriteAsync(files, cancel).ConfigureAwait(false);
-            progress.Report(new(MoveStage.Ledger, done += some.Length, paths.Count));
+            (files, bytes) = ([], 0);
+            progress.Report(new(MoveStage.Ledger, i + 1, paths.Count));
         }
         // Last, so that there is never a checkpoint without its tiles.
         if (await from.ReadAsync(TilePath.Checkpoint, SignedNote.BytesMax, cancel).ConfigureAwait(false) is { } checkpoint)
@@ -221,6 +242,8 @@ internal static class WorldMove
     private static async Task CopyAsync(string from, string to, string folder, ISegmentStore store, CancellationToken cancel)
     {
         File.Copy(from, to, overwrite: true);
+        using (var copy = new FileStream(to, FileMode.Open, FileAccess.ReadWrite))
+            copy.Flush(flushToDisk: true);
         if (store.Files is { } files)
             await files.PutAsync($"{folder}/{Path.GetFileName(from)}", to, cancel).ConfigureAwait(false);
     }

@@ -7,6 +7,7 @@ using Gongzhi.Ui.Views;
 using Microsoft.AspNetCore.Antiforgery;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Identity;
+using Microsoft.EntityFrameworkCore;
 
 namespace Gongzhi.Node.Identity;
 
@@ -20,8 +21,8 @@ internal static class AccountEndpoints
         var account = routes.MapGroup("/account").ExcludeFromDescription();
         account.MapGet("/sign-in", (HttpContext http, string? returnUrl) => AccountPages.SignIn(http, Local(returnUrl))).WithName("sign-in").AllowAnonymous();
         account.MapGet("/totp", (HttpContext http, string? returnUrl) => AccountPages.Totp(http, Local(returnUrl))).WithName("totp").AllowAnonymous();
-        account.MapGet("/setup", (HttpContext http, FirstAdministrator first, string? token) =>
-            first.IsOpen(token) ? AccountPages.Setup(http, token!) : SetupClosed(http)).WithName("setup").AllowAnonymous();
+        account.MapGet("/setup", (HttpContext http, FirstAdministrator first, UserManager<Account> users, string? token) =>
+            first.IsOpen(token) && !users.Users.Any() ? AccountPages.Setup(http, token!) : SetupClosed(http)).WithName("setup").AllowAnonymous();
         account.MapGet("/security", SecurityAsync).WithName("security").RequireCaller();
         // Where a reload or a change of language leads after one of its forms.
         foreach (var form in new[] { "/password", "/totp/enrol", "/totp/confirm" })
@@ -196,7 +197,8 @@ internal static class AccountEndpoints
         var check = name.Length is < 1 or > 128
             ? IdentityResult.Failed(users.ErrorDescriber.InvalidUserName(name))
             : await CheckPasswordAsync(users, account, password).ConfigureAwait(false);
-        if (!first.IsOpen(token))
+        // Each machine of a cluster offers a link of its own; of all of them one is used.
+        if (!first.IsOpen(token) || await users.Users.AnyAsync(http.RequestAborted).ConfigureAwait(false))
             return SetupClosed(http);
         if (!check.Succeeded)
             return SetupRefused(http, token, name, check);

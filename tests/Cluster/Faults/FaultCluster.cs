@@ -64,7 +64,7 @@ internal sealed partial class FaultCluster : IAsyncDisposable
         ];
         if (_authority?.Issue() is var (certificate, key))
             settings.AddRange([("SiloCertificate", certificate), ("SiloKey", key), ("SiloAuthority", _authority.File), ("AllowPlainHttp", "true"), ("MetricsToken", MetricsToken)]);
-        var node = RunningNode.Spawn(apartFromOthers ? _apart!.Enter : [], address, Path.Combine(_root.FullName, "machine-" + number), [.. settings]);
+        var node = RunningNode.Spawn(apartFromOthers ? _apart!.Enter : [], address, Path.Combine(_root.FullName, "machine-" + number), [], [.. settings]);
         try
         {
             Assert.True(await node.ListeningAsync(), $"Machine {number} did not start:\n{node.Said}");

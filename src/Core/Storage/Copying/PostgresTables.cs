@@ -122,8 +122,17 @@ public sealed class PostgresTables : IDisposable
         return sum.Sum();
     }
 
-    /// <summary>Notes that something beside the tables is done.</summary>
-    public void Note(string item, TableSum sum) => Note(item, sum, null);
+    /// <summary>Empties all tables and forgets what was done: what is copied has changed since.</summary>
+    /// <param name="tables">All of them, since some refer to others.</param>
+    public void StartOver(IReadOnlyList<TableShape> tables)
+    {
+        using var transaction = _connection.BeginTransaction();
+        using (var empty = _connection.Command("TRUNCATE " + string.Join(", ", tables.Select(t => Quote(t.Name))), transaction))
+            empty.ExecuteNonQuery();
+        using (var forget = _connection.Command($"DELETE FROM {Progress} WHERE item <> 'source'", transaction))
+            forget.ExecuteNonQuery();
+        transaction.Commit();
+    }
 
     /// <summary>After all tables: what the database counts by itself goes on after what there is.</summary>
     public void SetCounters()
@@ -139,7 +148,7 @@ public sealed class PostgresTables : IDisposable
     }
 
     /// <summary>From now on it is a world that a node may serve.</summary>
-    public void Finish() => Note(Finished, new(0, ""));
+    public void Finish() => Note(Finished, new(0, ""), null);
 
     public void Dispose() => _connection.Dispose();
 
@@ -158,7 +167,9 @@ public sealed class PostgresTables : IDisposable
             make.ExecuteNonQuery();
             Note("source", new(0, source), transaction);
         }
-        if (Done("source")?.Digest != source || Done(Finished) is not null)
+        if (Done("source")?.Digest == source && Done(Finished) is not null)
+            throw new SchemaException("The world was copied into this database before, to the end. Start a node on it.");
+        if (Done("source")?.Digest != source)
             throw new SchemaException("The database holds a world already, or an unfinished copy of another. Give an empty one.");
         // What the guards refuse a program is what a copy has to do. The node makes them anew before it serves.
         using (var guards = _connection.Command("""
@@ -198,6 +209,7 @@ public sealed class PostgresTables : IDisposable
             "text" => NpgsqlDbType.Text,
             "character varying" => NpgsqlDbType.Varchar,
             "bytea" => NpgsqlDbType.Bytea,
+            "jsonb" => NpgsqlDbType.Jsonb,
             "boolean" => NpgsqlDbType.Boolean,
             "timestamp with time zone" => NpgsqlDbType.TimestampTz,
             "timestamp without time zone" => NpgsqlDbType.Timestamp,
@@ -211,6 +223,7 @@ public sealed class PostgresTables : IDisposable
         "bigint" or "integer" or "smallint" => ColumnKind.Number,
         "text" or "character varying" => ColumnKind.Text,
         "bytea" => ColumnKind.Bytes,
+        "jsonb" => ColumnKind.Json,
         "boolean" => ColumnKind.Truth,
         "timestamp with time zone" or "timestamp without time zone" => ColumnKind.Time,
         "double precision" => ColumnKind.Real,

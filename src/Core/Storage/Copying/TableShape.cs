@@ -2,6 +2,8 @@ using System.Buffers.Binary;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
 
 namespace Gongzhi.Core.Storage.Copying;
 
@@ -21,6 +23,9 @@ public enum ColumnKind : byte
     Time = 5,
 
     Real = 6,
+
+    /// <summary>A JSON value: what it means, not how it was written, since a database may keep it in a form of its own.</summary>
+    Json = 7,
 }
 
 /// <summary>A column and what it holds.</summary>
@@ -47,6 +52,7 @@ internal static class TableForm
         (ColumnKind.Text, string) => value,
         (ColumnKind.Text, Guid id) => id.ToString(),
         (ColumnKind.Bytes, byte[]) => value,
+        (ColumnKind.Json, string text) => Json(text),
         (ColumnKind.Truth, bool) => value,
         (ColumnKind.Truth, long number) when number is 0 or 1 => number == 1,
         (ColumnKind.Time, DateTime time) => Microseconds.From(new DateTimeOffset(DateTime.SpecifyKind(time, DateTimeKind.Utc))),
@@ -58,6 +64,53 @@ internal static class TableForm
         (ColumnKind.Real, long or int) => Convert.ToDouble(value, CultureInfo.InvariantCulture),
         _ => throw new InvalidDataException($"A value of the type {value.GetType().Name} stands where {kind} is expected."),
     };
+
+    /// <summary>The one way to write a JSON value: members in the order of their names, no spaces, numbers without needless digits.</summary>
+    /// <exception cref="InvalidDataException">It is no JSON.</exception>
+    private static string Json(string text)
+    {
+        try
+        {
+            using var parsed = JsonDocument.Parse(text);
+            using var buffer = new MemoryStream();
+            using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+                Json(writer, parsed.RootElement);
+            return Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length);
+        }
+        catch (JsonException e)
+        {
+            throw new InvalidDataException("A value that should be JSON is not.", e);
+        }
+    }
+
+    private static void Json(Utf8JsonWriter to, JsonElement value)
+    {
+        switch (value.ValueKind)
+        {
+            case JsonValueKind.Object:
+                to.WriteStartObject();
+                // Of a name that comes twice the last counts, as it does in PostgreSQL.
+                foreach (var member in value.EnumerateObject().GroupBy(m => m.Name, StringComparer.Ordinal).OrderBy(g => g.Key, StringComparer.Ordinal))
+                {
+                    to.WritePropertyName(member.Key);
+                    Json(to, member.Last().Value);
+                }
+                to.WriteEndObject();
+                break;
+            case JsonValueKind.Array:
+                to.WriteStartArray();
+                foreach (var element in value.EnumerateArray())
+                    Json(to, element);
+                to.WriteEndArray();
+                break;
+            case JsonValueKind.Number when value.TryGetDecimal(out var number):
+                to.WriteRawValue(number.ToString("0.############################", CultureInfo.InvariantCulture));
+                break;
+            default:
+                value.WriteTo(to);
+                break;
+        }
+    }
 
     /// <summary>Appends a row's form.</summary>
     public static void Write(MemoryStream to, IReadOnlyList<object?> row)

@@ -45,6 +45,9 @@ internal sealed class SegmentClaims(ISegmentMarks marks, World world, ISegmentPe
     /// <summary>A deletion must have begun its last step within this; a mark of one that is ten times as old is nobody's.</summary>
     private static readonly TimeSpan DeleteWithin = TimeSpan.FromMinutes(2);
 
+    /// <summary>A deletion that its process asked for before it ended has arrived by then, or never will.</summary>
+    private static readonly TimeSpan InFlight = TimeSpan.FromSeconds(30);
+
     /// <summary>How long a writer waits for a deletion of the same name elsewhere.</summary>
     private static readonly TimeSpan DeletionWait = TimeSpan.FromMinutes(1);
 
@@ -213,8 +216,10 @@ internal sealed class SegmentClaims(ISegmentMarks marks, World world, ISegmentPe
             {
                 // Its own mark is the youngest thing there, so it tells the store's time.
                 var now = await NowAsync(cancel).ConfigureAwait(false);
-                foreach (var old in deleting.Where(d => now - d.Modified > DeleteWithin * 10).ToList())
+                foreach (var old in deleting.ToList())
                 {
+                    if (now - old.Modified <= DeleteWithin * 10 && !(now - old.Modified > InFlight && await HasEndedAsync(old, cancel).ConfigureAwait(false)))
+                        continue;
                     await marks.RemoveAsync(old.Key, cancel).ConfigureAwait(false);
                     deleting.Remove(old);
                 }
@@ -225,6 +230,13 @@ internal sealed class SegmentClaims(ISegmentMarks marks, World world, ISegmentPe
                 throw new SegmentStoreException($"The segment {name} is being deleted by another machine; try again.");
             await Task.Delay(wait, clock, cancel).ConfigureAwait(false);
         }
+    }
+
+    /// <summary>Whether whoever put a mark is known to have ended: an earlier process of this machine, or one that its peers know of.</summary>
+    private async ValueTask<bool> HasEndedAsync(StoredItem mark, CancellationToken cancel)
+    {
+        var (_, owner, run) = Split(mark.Key);
+        return owner == Machine ? run != Run : await peers.HasEndedAsync(owner, run, cancel).ConfigureAwait(false);
     }
 
     /// <summary>Whether what an intent announces will never be listed. <paramref name="justPut"/> tells the store's time; without it, a mark is put to learn it.</summary>

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Data.Common;
 using System.Globalization;
 using System.Text.Json;
+using Gongzhi.Core.Storage;
 using Gongzhi.Core.Storage.Segments;
 using Gongzhi.Node.Hosting;
 
@@ -47,14 +48,14 @@ internal static class MoveVerbs
             var target = settings with { Data = place, Database = to ?? settings.Cluster ?? settings.Database, Cluster = null };
             if (target.Database is null)
                 throw new CliException(ExitCode.Usage, Say.In("Give --to: the PostgreSQL connection string of an empty database.", "须给出 --to：一个空数据库的 PostgreSQL 连接串。"));
-            var from = StoppedNode.Existing(data) with { Database = null, Cluster = null, Segments = null, SegmentsKey = null, SegmentsSecret = null };
+            var from = StoppedNode.Existing(data) with { Database = null, Cluster = null, Segments = null, SegmentsKey = null, SegmentsSecret = null, ClusterSecret = null, ClusterSecretFile = null, RetainedCheckpoint = null };
             await TerminalProgress.StagesAsync(json, async tell => report = await WorldMove.RunAsync(from, target, new Steps(tell), cancel).ConfigureAwait(false)).ConfigureAwait(false);
         }
         catch (StartRefusedException e)
         {
             throw new CliException(ExitCode.Refused, e.Message);
         }
-        catch (Exception e) when (e is InvalidDataException or SegmentCorruptException)
+        catch (Exception e) when (e is InvalidDataException or SegmentCorruptException or SchemaException)
         {
             throw new CliException(ExitCode.Refused, Say.In($"Not moved: {e.Message}", $"未完成迁移：{e.Message}"));
         }

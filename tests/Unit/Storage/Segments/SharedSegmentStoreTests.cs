@@ -124,6 +124,20 @@ public abstract class SharedSegmentStoreTests(SegmentPlaceKind kind) : SegmentSt
         Assert.Equal([name], places.Segments());
     }
 
+    [Fact]
+    public async Task A_deletion_that_an_earlier_process_of_this_machine_began_holds_nobody_up_for_long()
+    {
+        using var places = Places();
+        await using var store = await places.OpenAsync(1);
+        // Its mark is made when it is first needed.
+        await StorePlaces.PublishAsync(store, StorePlaces.Content(2));
+        var machine = await File.ReadAllTextAsync(Path.Combine(places.Data(1), "machine"), Cancel);
+        var (temporary, name) = StorePlaces.Write(store, StorePlaces.Content(1));
+        places.Mark($"deleting/{name}.{machine}.0123456789abcdef", age: TimeSpan.FromSeconds(40));
+        await store.PublishAsync(temporary, name, Cancel).AsTask().WaitAsync(TimeSpan.FromSeconds(20), Cancel);
+        Assert.Contains(name, places.Segments());
+    }
+
     /// <summary>One machine deletes what another publishes anew, again and again: what was published is there, whoever was first.</summary>
     [Fact]
     public async Task Of_a_deletion_and_a_publication_at_once_the_published_file_stays()

@@ -83,7 +83,7 @@ internal sealed class StorePlaces : IDisposable
     public List<string> Marks() => [.. Files().Where(f => Path.GetFileName(f) != Kept && (f.Contains("/intent/", StringComparison.Ordinal) || f.Contains("/deleting/", StringComparison.Ordinal)) && !f.EndsWith(".md5", StringComparison.Ordinal) && !f.EndsWith(".json", StringComparison.Ordinal))];
 
     /// <summary>Puts a mark as another machine would.</summary>
-    public void Mark(string key)
+    public void Mark(string key, TimeSpan age = default)
     {
         var path = _kind == SegmentPlaceKind.S3 ? S3Server.Shared.FileOf($"{_prefix}/{key}") : Path.Combine(Shared, key);
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
@@ -93,6 +93,7 @@ internal sealed class StorePlaces : IDisposable
             File.WriteAllText(path + ".md5", "c4ca4238a0b923820dcc509a6f75849b");
             File.WriteAllText(path.Replace("._S3rver_object", "._S3rver_metadata.json", StringComparison.Ordinal), "{\"content-type\":\"text/plain\"}");
         }
+        File.SetLastWriteTimeUtc(path, File.GetLastWriteTimeUtc(path) - age);
     }
 
     public void Unmark(string key)
