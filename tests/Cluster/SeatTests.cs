@@ -109,6 +109,43 @@ public sealed class SeatTests
         Assert.True(work.Stopped.IsCompletedSuccessfully);
     }
 
+    [Fact]
+    public async Task Seats_that_are_shared_out_move_to_silos_that_join_and_back_when_these_leave()
+    {
+        var database = await MembershipTests.DatabaseAsync();
+        // Two dozen seats: that chance leaves a silo of three without any happens once in five thousand runs, and the test demands two silos only.
+        var places = Enumerable.Range(0, 3).Select(_ => Enumerable.Range(0, 24).Select(i => new SpreadWork($"spread-{i}")).ToArray()).ToArray();
+        var silos = new List<TestSilo> { await TestSilo.StartAsync(TestSilo.Options(database), [.. places[0]]) };
+        await AllHeldAsync(held => held[0] == 24);
+        silos.Add(await TestSilo.StartAsync(TestSilo.Options(database), [.. places[1]]));
+        silos.Add(await TestSilo.StartAsync(TestSilo.Options(database), [.. places[2]]));
+        var spread = await AllHeldAsync(held => held.Count(n => n is > 0 and < 24) >= 2 && held.Sum() == 24);
+        Say($"24 seats over three silos: {string.Join(", ", spread)}.");
+        // By the members alone: whoever asks finds the same places, and nothing moves any more.
+        var now = places.Select(p => p.Select(w => w.Running).ToArray()).ToArray();
+        foreach (var silo in silos)
+            await silo.HolderAsync("spread-0");
+        Assert.Equal(now, places.Select(p => p.Select(w => w.Running).ToArray()).ToArray());
+        await silos[2].DisposeAsync();
+        await silos[1].DisposeAsync();
+        await AllHeldAsync(held => held is [24, 0, 0]);
+        await silos[0].DisposeAsync();
+        Assert.All(places.SelectMany(p => p), w => Assert.False(w.Running));
+
+        async Task<int[]> AllHeldAsync(Func<int[], bool> wanted)
+        {
+            var since = Stopwatch.GetTimestamp();
+            while (true)
+            {
+                var held = places.Select(p => p.Count(w => w.Running)).ToArray();
+                if (wanted(held))
+                    return held;
+                Assert.True(Stopwatch.GetElapsedTime(since) < AfterDeath, $"The seats are held so: {string.Join(", ", held)}.");
+                await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, TestContext.Current.CancellationToken);
+            }
+        }
+    }
+
     private static async Task<(string Database, SeatJournal Journal)> JournalAsync()
     {
         var database = await MembershipTests.DatabaseAsync();
@@ -121,6 +158,24 @@ public sealed class SeatTests
         await Task.WhenAll(new[] { "a", "b", "c" }.Select(name => TestSilo.StartAsync(TestSilo.Options(database), [new NotingWork(Kind, name, journal)])));
 
     private static void Say(FormattableString line) => TestContext.Current.TestOutputHelper?.WriteLine(FormattableString.Invariant(line));
+
+    private sealed class SpreadWork(string kind) : ISeatWork
+    {
+        private volatile bool _running;
+
+        public string Kind => kind;
+
+        public bool Spread => true;
+
+        public bool Running => _running;
+
+        public async Task RunAsync(CancellationToken cancel)
+        {
+            _running = true;
+            await Task.Delay(Timeout.Infinite, cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            _running = false;
+        }
+    }
 
     private sealed class FailingWork(int failures) : ISeatWork
     {
