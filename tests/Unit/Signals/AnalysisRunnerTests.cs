@@ -188,6 +188,36 @@ public sealed class AnalysisRunnerTests : IAsyncLifetime
         Assert.Equal(steps, _world.Scalar("SELECT SUM(step) FROM analysis_position"));
     }
 
+    [Fact]
+    public async Task Analyses_work_in_a_few_small_transactions_while_contributions_pour_in()
+    {
+        var datasets = new List<Dataset>();
+        for (var i = 0; i < 16; i++)
+            datasets.Add(await _world.DefineAsync($"d{i}"));
+        var bare = await PourAsync(datasets);
+        var runner = _world.Runner(new FreshnessAnalysis(), new VolumeAnalysis());
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
+        var running = Enumerable.Range(0, AnalysisRunner.Shards).Select(shard => runner.RunAsync(shard, stop.Token)).ToList();
+        var watched = await PourAsync(datasets);
+        await stop.CancelAsync();
+        await Task.WhenAll(running);
+        var steps = _world.Scalar("SELECT SUM(step) FROM analysis_position");
+        TestContext.Current.TestOutputHelper?.WriteLine($"2,000 contributions of one row: {bare.TotalSeconds:0.00} s alone, {watched.TotalSeconds:0.00} s with two analyses in four shards, which wrote {steps} times");
+        // Once a second for each of eight at most, the first at once; and without a pause for each thousand batches that they are behind, of 4,000.
+        Assert.InRange(steps, 1, 8 * (2 + 4 + (long)watched.TotalSeconds));
+    }
+
+    private async Task<TimeSpan> PourAsync(List<Dataset> datasets)
+    {
+        var since = TimeProvider.System.GetTimestamp();
+        await Task.WhenAll(datasets.Select(async dataset =>
+        {
+            for (var i = 0; i < 125; i++)
+                Assert.True((await _world.Core.ContributeAsync(dataset, "n\n1\n")).Ok);
+        }));
+        return TimeProvider.System.GetElapsedTime(since);
+    }
+
     private List<double> Sums()
     {
         using var connection = NodeDatabase.OpenReader(_world.Core.World);
@@ -200,18 +230,6 @@ public sealed class AnalysisRunnerTests : IAsyncLifetime
             found.Add(Signal.ReadFigures(json.RootElement)["sum"].Number!.Value);
         }
         return found;
-    }
-
-    /// <summary>Numbers the batches of each dataset, and raises each number: loss and doubling both show.</summary>
-    private sealed class Recount : IAnalysis
-    {
-        public string Name => "recount";
-        public int Version { get; init; } = 1;
-        public int Bytes { get; init; } = 8;
-        public bool Watches(Dataset dataset) => true;
-        public IEnumerable<string> Partitions(AnalysisBatch batch, RowColumns? rows) => [batch.Dataset.Id];
-        public IAnalysisState Open(string partition, byte[]? snapshot, IReadOnlyList<DatedDefinition> definitions) =>
-            new Counter(snapshot is null ? 0 : BitConverter.ToInt64(snapshot), Bytes, (_, _) => { });
     }
 
     /// <summary>Fails on a batch of thirteen rows.</summary>
@@ -228,30 +246,6 @@ public sealed class AnalysisRunnerTests : IAsyncLifetime
                 if (batch.Rows == 13 && !Cured)
                     throw new InvalidDataException("It cannot bear thirteen.");
             });
-    }
-
-    private sealed class Counter(long count, int bytes, Action<long, AnalysisBatch> check) : IAnalysisState
-    {
-        private long _count = count;
-
-        public DateTimeOffset? Due => null;
-
-        public void Process(AnalysisBatch batch, RowColumns? rows, SignalSink sink)
-        {
-            check(++_count, batch);
-            sink.Raise("recount.batch", SignalSeverity.Notice, batch.Dataset.Number, null, null, $"{_count}", batch.Index, batch.Index, batch.Received, new Dictionary<string, Figure> { ["count"] = _count });
-        }
-
-        public void Tick(DateTimeOffset now, SignalSink sink)
-        {
-        }
-
-        public byte[] Snapshot()
-        {
-            var state = new byte[bytes];
-            BitConverter.TryWriteBytes(state, _count);
-            return state;
-        }
     }
 
     /// <summary>The running sum of the first field.</summary>
