@@ -59,6 +59,7 @@ public static class OpenedEntryCheck
         {
             "access" => (kind, "the commitment to a reading", "对一次调阅的承诺"),
             "state" => (kind, "the commitment to a change of audited state", "对一次受审计变更的承诺"),
+            "signal" => (kind, "the commitment to a signal of an analysis", "对一项分析信号的承诺"),
             "erasure" => (kind, "the commitment to an erasure", "对一次删除的承诺"),
             _ => (kind, $"a commitment of kind {kind}", $"类型为 {kind} 的承诺"),
         } : null;

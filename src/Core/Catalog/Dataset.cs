@@ -142,6 +142,9 @@ public sealed record Dataset
     /// <summary>IANA id of the zone in which times without an offset are read.</summary>
     public string TimeZone { get; init; } = "Asia/Shanghai";
 
+    /// <summary>How often news is to come at the latest, from a minute to 366 days; null: not said.</summary>
+    public TimeSpan? ExpectedEvery { get; init; }
+
     public required IReadOnlyList<Field> Fields { get; init; }
     public IReadOnlyList<string> PrimaryKey { get; init; } = [];
 

@@ -60,6 +60,7 @@ public static partial class DatasetJson
                 PlaceField = Text(json, "place"),
                 SubjectField = Text(json, "subject"),
                 TimeZone = zone,
+                ExpectedEvery = ExpectedEvery(json),
                 Fields = fields,
                 PrimaryKey = PrimaryKey(schema),
                 Points = Points(schema),
@@ -87,7 +88,7 @@ public static partial class DatasetJson
         };
         if (dataset.Points.Count > 0)
             schema["points"] = PointsJson(dataset);
-        return new JsonObject
+        var definition = new JsonObject
         {
             ["id"] = dataset.Id,
             ["version"] = dataset.Version,
@@ -104,6 +105,10 @@ public static partial class DatasetJson
             ["timeZone"] = dataset.TimeZone,
             ["schema"] = schema,
         };
+        // Absent where it is not said: definitions of before stay the texts they are.
+        if (dataset.ExpectedEvery is { } every)
+            definition["expectedEvery"] = System.Xml.XmlConvert.ToString(every);
+        return definition;
     }
 
     public static string ToText(Dataset dataset) => ToJson(dataset).ToJsonString(Writing);
@@ -384,6 +389,30 @@ public static partial class DatasetJson
             return null;
         return [.. value.EnumerateArray().Select(v => v.ValueKind == JsonValueKind.String ? v.GetString()! : throw new Refusal(name, "This must be a list of texts.", "此处须为文本列表。"))];
     }
+
+    /// <summary>An ISO 8601 duration of days and smaller units: months and years have no length of their own.</summary>
+    private static TimeSpan? ExpectedEvery(JsonElement json)
+    {
+        if (Text(json, "expectedEvery") is not { } text)
+            return null;
+        if (DurationPattern().IsMatch(text))
+        {
+            try
+            {
+                var every = System.Xml.XmlConvert.ToTimeSpan(text);
+                if (every >= TimeSpan.FromMinutes(1) && every <= TimeSpan.FromDays(366))
+                    return every;
+            }
+            catch (Exception e) when (e is FormatException or OverflowException)
+            {
+                // Said below.
+            }
+        }
+        throw new Refusal("expectedEvery", "This is an ISO 8601 duration in days, hours and minutes, such as P1D or PT6H, from one minute to 366 days.", "此处须为 ISO 8601 时长（天、小时、分钟），如 P1D、PT6H，从 1 分钟至 366 天。");
+    }
+
+    [GeneratedRegex("^P([0-9]{1,4}D)?(T([0-9]{1,6}H)?([0-9]{1,8}M)?([0-9]{1,9}S)?)?$")]
+    private static partial Regex DurationPattern();
 
     private static bool Boolean(JsonElement json, string path) => json.ValueKind switch
     {

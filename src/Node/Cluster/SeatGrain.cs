@@ -17,7 +17,7 @@ internal sealed class SeatGrain(SeatWorks works, ILocalSiloDetails silo, TimePro
     public async Task LeaveAsync()
     {
         // Asked by a silo that left meanwhile: somebody else's seat stays.
-        if (!works.Leaving)
+        if (!works.Leaving && !works.Misplaced.ContainsKey(this.GetPrimaryKeyString()))
             return;
         if (_loop is not null)
             await _loop.StopAsync(CancellationToken.None);

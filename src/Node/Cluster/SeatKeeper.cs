@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using System.Threading.Channels;
 using Orleans.Runtime;
 
@@ -7,7 +9,7 @@ namespace Gongzhi.Node.Cluster;
 /// Keeps the seats of this silo's works taken: every silo asks for each every few seconds, and at once when the cluster's members change, so that after the death or departure of the
 /// one that held a seat another takes it.
 /// </summary>
-internal sealed partial class SeatKeeper(IGrainFactory grains, SeatWorks works, IClusterMembershipService cluster, TimeProvider clock, ILogger<SeatKeeper> log) : BackgroundService
+internal sealed partial class SeatKeeper(IGrainFactory grains, SeatWorks works, IClusterMembershipService cluster, ILocalSiloDetails silo, TimeProvider clock, ILogger<SeatKeeper> log) : BackgroundService
 {
     /// <summary>Between two rounds. With the death of a silo noticed in about ten seconds, this adds little to it and costs one small message for each kind.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
@@ -59,6 +61,8 @@ internal sealed partial class SeatKeeper(IGrainFactory grains, SeatWorks works, 
     {
         try
         {
+            if (works.Find(kind) is { Spread: true } && !await MineAsync(kind, cancel).ConfigureAwait(false))
+                return;
             await grains.GetGrain<ISeatGrain>(kind).KeepAsync().WaitAsync(cancel).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
@@ -70,6 +74,30 @@ internal sealed partial class SeatKeeper(IGrainFactory grains, SeatWorks works, 
             NotKept(e, kind);
         }
     }
+
+    /// <summary>
+    /// Whether this silo is the one that a seat of a spread work belongs to: the highest of the active ones by a hash of both (rendezvous), so that silos that see the same members agree without
+    /// asking, and few seats move when one joins. A seat here that belongs elsewhere is given up; should two disagree for a moment, the seat is nobody's until they agree.
+    /// </summary>
+    private async Task<bool> MineAsync(string kind, CancellationToken cancel)
+    {
+        var here = silo.SiloAddress;
+        var active = cluster.CurrentSnapshot.Members.Values.Where(m => m.Status == SiloStatus.Active).Select(m => m.SiloAddress).ToList();
+        if (active.Count == 0 || active.MaxBy(a => Weight(kind, a), StringComparer.Ordinal)!.Equals(here))
+        {
+            works.Misplaced.TryRemove(kind, out _);
+            return true;
+        }
+        if (works.Held.ContainsKey(kind))
+        {
+            works.Misplaced[kind] = true;
+            await grains.GetGrain<ISeatGrain>(kind).LeaveAsync().WaitAsync(cancel).ConfigureAwait(false);
+        }
+        return false;
+    }
+
+    /// <summary>The address is unique, so no two weigh the same.</summary>
+    private static string Weight(string kind, SiloAddress silo) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes($"{kind} {silo.ToParsableString()}")));
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Nobody answered for the seat {Kind}; asking again")]
     private partial void NotKept(Exception exception, string kind);

@@ -16,6 +16,9 @@ public interface ISeatWork
     /// <summary>The seat's name, the same on every silo: <c>sequencer</c>, <c>fold</c>, <c>clock</c>.</summary>
     string Kind { get; }
 
+    /// <summary>Whether the silos share the seats of such works among them, instead of leaving each to the silo that asks first.</summary>
+    bool Spread => false;
+
     /// <summary>Works until it is told to stop, and then stops promptly. When it fails or ends by itself it is started again, after a pause that grows.</summary>
     /// <param name="cancel">The seat is given up: the node stops, or the seat moves.</param>
     Task RunAsync(CancellationToken cancel);
@@ -44,6 +47,9 @@ internal sealed class SeatWorks(IEnumerable<ISeatWork> works)
 
     /// <summary>The kinds whose seat is here.</summary>
     public ConcurrentDictionary<string, bool> Held { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>The kinds whose seat is here and belongs on another silo, which is there by now.</summary>
+    public ConcurrentDictionary<string, bool> Misplaced { get; } = new(StringComparer.Ordinal);
 
     /// <summary>Set once, when the node stops: no seat is taken any more.</summary>
     public bool Leaving

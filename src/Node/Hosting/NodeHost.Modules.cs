@@ -2,10 +2,12 @@ using Gongzhi.Capabilities.Administration;
 using Gongzhi.Capabilities.Exchange;
 using Gongzhi.Capabilities.Http;
 using Gongzhi.Capabilities.Places;
+using Gongzhi.Capabilities.Signals;
 using Gongzhi.Capabilities.Transparency;
 using Gongzhi.Core;
 using Gongzhi.Core.Audit;
 using Gongzhi.Core.Catalog;
+using Gongzhi.Core.Due;
 using Gongzhi.Core.Intake;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Policy;
@@ -13,9 +15,11 @@ using Gongzhi.Core.Posture;
 using Gongzhi.Core.Query;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Records.Keys;
+using Gongzhi.Core.Signals;
 using Gongzhi.Core.Storage;
 using Gongzhi.Core.Storage.Segments;
 using Gongzhi.Core.Territory;
+using Gongzhi.Node.Cluster;
 using Gongzhi.Node.Pages;
 using Gongzhi.Node.Tokens;
 using Microsoft.EntityFrameworkCore;
@@ -101,6 +105,20 @@ public static partial class NodeHost
         services.AddSingleton(provider => new CursorKey(provider.GetRequiredService<SubjectKey>().Hash("cursor", [])));
         services.AddSingleton<GovernedQuery>();
         services.AddSingleton<GovernedProof>();
+        services.AddSingleton<IHotSchema, SignalSchema>();
+        services.AddSingleton<IHotSchema, DueSchema>();
+        services.AddSingleton<IAnalysis, FreshnessAnalysis>();
+        services.AddSingleton<IAnalysis, VolumeAnalysis>();
+        services.AddSingleton<AnalysisRunner>();
+        services.AddSingleton<Signals>();
+        services.AddSingleton<IDueWork, PostureExpiry>();
+        services.AddSingleton<DueClock>();
+        for (var shard = 0; shard < AnalysisRunner.Shards; shard++)
+        {
+            var own = shard;
+            services.AddSingleton<ISeatWork>(provider => new AnalysisSeat(provider.GetRequiredService<AnalysisRunner>(), own));
+        }
+        services.AddSingleton<ISeatWork, ClockSeat>();
         services.AddSingleton<RecordsStartup>();
         services.AddPortal();
     }
@@ -110,6 +128,7 @@ public static partial class NodeHost
         app.MapExchange();
         app.MapPlaces();
         app.MapTransparency();
+        app.MapSignals();
         app.MapAdministration();
         app.MapPortal(options);
     }

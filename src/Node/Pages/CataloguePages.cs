@@ -6,6 +6,7 @@ using Gongzhi.Core.Parties;
 using Gongzhi.Core.Policy;
 using Gongzhi.Core.Query;
 using Gongzhi.Core.Records;
+using Gongzhi.Core.Signals;
 using Gongzhi.Node.Tokens;
 using Gongzhi.Node.Web;
 using Gongzhi.Ui;
@@ -19,6 +20,7 @@ internal static class CataloguePages
 {
     private const int PageSize = 20;
     private const int QueryLengthMax = 200;
+    private const int SignalsMax = 20, SignalsEndedMax = 5;
 
     public static void MapCataloguePages(this IEndpointRouteBuilder pages)
     {
@@ -65,7 +67,7 @@ internal static class CataloguePages
 
     private static IResult One(
         string id, HttpContext http, Catalog catalog, RecordStore records, PartyDirectory parties, ReceivedBatches received, Sequencer sequencer,
-        CallerAccessor callers, PolicyEngine policy, TimeProvider clock)
+        CallerAccessor callers, PolicyEngine policy, TimeProvider clock, Signals signals)
     {
         if (catalog.Find(id) is not { } dataset)
             return Problem.NotFound("dataset.unknown", "There is no dataset with this id.").ToResult();
@@ -92,8 +94,21 @@ internal static class CataloguePages
             Item(dataset, records, parties, last), PageText.Pick(dataset.Description, "") is { Length: > 0 } text ? text : null, dataset.Version,
             [.. dataset.Fields.Select(f => Described(f, dataset))], contributors, downloads, null, $"/api/v1/datasets/{dataset.Id}", history,
             [.. arrivals.Select(d => (decimal)d.Rows)], [.. arrivals.Select(d => d.Day.ToString("d", CultureInfo.CurrentCulture))],
-            mayUpload ? "/upload?dataset=" + dataset.Id : null, Seal(sums.Latest, records, sequencer))));
+            mayUpload ? "/upload?dataset=" + dataset.Id : null, Seal(sums.Latest, records, sequencer),
+            Expected: dataset.ExpectedEvery is { } every ? PageText.Of("Signal.Every", SignalWords.Duration(every).In(CultureInfo.CurrentUICulture)) : null,
+            Signals: callers.Current is { } reader && signals.MaySee(reader, dataset) ? SignalsOf(reader, dataset, signals, parties) : null)));
     }
+
+    /// <summary>What lasts, and the latest of what is over.</summary>
+    private static List<SignalItem> SignalsOf(Caller reader, Dataset dataset, Signals signals, PartyDirectory parties) =>
+    [
+        .. signals.List(reader, new SignalFilter(dataset.Id, Open: true, Limit: SignalsMax))
+            .Concat(signals.List(reader, new SignalFilter(dataset.Id, Open: false, Limit: SignalsEndedMax)))
+            .Select(s => new SignalItem(
+                SignalWords.Of(s.Signal).In(CultureInfo.CurrentUICulture), PageText.Of("Signal." + s.Signal.Severity),
+                s.Signal.Ended is not null ? Tone.Neutral : s.Signal.Severity == SignalSeverity.Notice ? Tone.Accent : Tone.Warn,
+                s.Signal.Unit is { } unit ? UnitName(unit, parties) : null, s.Signal.Raised, s.Signal.Ended)),
+    ];
 
     private static async Task DownloadAsync(
         string id, HttpContext http, Catalog catalog, GovernedQuery query, CallerAccessor callers, CancellationToken cancel)

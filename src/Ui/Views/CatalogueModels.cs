@@ -69,8 +69,17 @@ public sealed record DownloadItem(string Format, string Href, long? Bytes = null
 /// <param name="ArrivalLabels">One label a period, or null.</param>
 /// <param name="UploadHref">Where this reader may contribute; null when they may not.</param>
 /// <param name="Seal">Proof of the latest batch; null when there is none.</param>
+/// <param name="Expected">How often news is to come, in words; null where it is not said.</param>
+/// <param name="Signals">What the analyses noticed and lasts, and lately did; null for a reader who may not see it.</param>
 public sealed record DatasetModel(
     DatasetItem Dataset, string? Description, int Version, IReadOnlyList<FieldItem> Fields, IReadOnlyList<ContributorItem> Contributors,
     IReadOnlyList<DownloadItem> Downloads, string? AskHref, string? SchemaHref, IReadOnlyList<TimelineItem> History,
     IReadOnlyList<decimal> Arrivals, IReadOnlyList<string>? ArrivalLabels = null, string? UploadHref = null, SealModel? Seal = null,
-    string CatalogueHref = "/data");
+    string CatalogueHref = "/data", string? Expected = null, IReadOnlyList<SignalItem>? Signals = null);
+
+/// <summary>Something an analysis noticed about a dataset.</summary>
+/// <param name="Text">The sentence, in the reader's language.</param>
+/// <param name="Severity">In words.</param>
+/// <param name="Unit">Whom it is about; null: the dataset as a whole.</param>
+/// <param name="Ended">Null while it lasts.</param>
+public sealed record SignalItem(string Text, string Severity, Tone Tone, string? Unit, DateTimeOffset Raised, DateTimeOffset? Ended);

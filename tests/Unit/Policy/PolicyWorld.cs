@@ -33,7 +33,7 @@ public sealed class PolicyWorld : IAsyncDisposable
         var directory = Directory.CreateTempSubdirectory("gz-policy-").FullName;
         World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.example/log", Database = TestStore.Of(directory) };
         using (var db = Open())
-            NodeDatabase.Prepare(World, db, [Epoch, new PlaceSchema()]);
+            NodeDatabase.Prepare(World, db, [Epoch, new PlaceSchema(), new Core.Due.DueSchema()]);
         Writer = new NodeWriter(World, Open, NullLogger<NodeWriter>.Instance);
         Territory = new TerritoryStore(World, Writer, Epoch, Clock, TimeZoneInfo.FindSystemTimeZoneById("Asia/Shanghai"));
         Territory.Open();

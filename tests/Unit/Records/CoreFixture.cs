@@ -24,18 +24,18 @@ internal sealed class CoreFixture : IAsyncDisposable
     private readonly bool _ownsDirectory;
     private bool _compactionStopped;
 
-    private CoreFixture(string directory, bool ownsDirectory, Action<string, Action>? interposed, TimeProvider clock, Func<World, ITileStore?> tiles, SegmentPlace segments, ISegmentPeers peers, PostgresAddress? shared, bool postgres)
+    private CoreFixture(string directory, bool ownsDirectory, Action<string, Action>? interposed, TimeProvider clock, Func<World, ITileStore?> tiles, SegmentPlace segments, ISegmentPeers peers, PostgresAddress? shared, bool postgres, TimeProvider time)
     {
         _ownsDirectory = ownsDirectory;
         World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed, Segments = segments, Database = shared ?? (postgres ? TestStore.Postgres(directory) : TestStore.Of(directory)), Shared = shared is not null, Secret = shared is null ? null : new ClusterSecret("a secret of the tests' own, of no use elsewhere", "test.gongzhi.example/log") };
         var epoch = new PolicyEpoch();
         using (var db = Open())
-            NodeDatabase.Prepare(World, db, [new RecordSchema(), new KeySchema(), new ErasureSchema(), new LogStateSchema(), new PlaceSchema(), epoch]);
+            NodeDatabase.Prepare(World, db, [new RecordSchema(), new KeySchema(), new ErasureSchema(), new LogStateSchema(), new PlaceSchema(), new Core.Signals.SignalSchema(), epoch]);
         Writer = new NodeWriter(World, Open, NullLogger<NodeWriter>.Instance);
         Epoch = epoch;
         Writer.Feed.CurrentAsync(CancellationToken.None).GetAwaiter().GetResult();
         epoch.Follow(Writer.Feed);
-        Catalog = new Core.Catalog.Catalog(World, Writer, epoch, TimeProvider.System);
+        Catalog = new Core.Catalog.Catalog(World, Writer, epoch, time);
         Catalog.Open();
         Segments = SegmentStores.Make(World, peers, TimeProvider.System, NullLogger.Instance);
         Store = new RecordStore(World, Writer, Segments, peers);
@@ -45,7 +45,7 @@ internal sealed class CoreFixture : IAsyncDisposable
         Territory.Open();
         Keys = new KeyIndex(World, Writer, Store);
         KeyMerge = new KeyMerge(World, Keys, Writer, NullLogger<KeyMerge>.Instance);
-        Intake = new IntakeService(Store, World, new IntakeRules { Places = KnownPlace, ElementTypes = ElementChecks.Find }, Keys, TimeProvider.System);
+        Intake = new IntakeService(Store, World, new IntakeRules { Places = KnownPlace, ElementTypes = ElementChecks.Find }, Keys, time);
         Engine = new Core.Query.DuckEngine(new() { SegmentsDirectory = Segments.Directory, TempDirectory = Path.Combine(World.SpoolDirectory, "duckdb"), MemoryMegabytes = 512, Threads = 2 }, TimeProvider.System, Segments);
         Tails = new TailTables(Engine, Store, Catalog);
         Versions = new RecordVersions(World, Store);
@@ -53,6 +53,7 @@ internal sealed class CoreFixture : IAsyncDisposable
         Fold = new Fold(World, Store, Catalog, Writer, NullLogger<Fold>.Instance);
         Compaction = new Compaction(World, Store, Catalog, Writer, NullLogger<Compaction>.Instance);
         Proofs = new ProofService(Catalog, Store, Sequencer);
+        Parties = new PartyDirectory(Writer, Open, epoch, time);
     }
 
     public World World { get; }
@@ -76,6 +77,7 @@ internal sealed class CoreFixture : IAsyncDisposable
     public RecordVersions Versions { get; }
     public Erasures Erasures { get; }
     public TerritoryStore Territory { get; }
+    public PartyDirectory Parties { get; }
 
     /// <summary>Rows of a dataset's field as a query sees them now, sorted.</summary>
     public async Task<List<string>> ReadAsync(Dataset dataset, string field, RecordSnapshot? snapshot = null)
@@ -103,13 +105,14 @@ internal sealed class CoreFixture : IAsyncDisposable
     /// <param name="peers">Other machines that use the same place.</param>
     /// <param name="shared">A database that other cores use at the same time, as machines of a cluster do.</param>
     /// <param name="postgres">On PostgreSQL, whatever the run's store is.</param>
+    /// <param name="time">What contributions and definitions are dated by.</param>
     public static async Task<CoreFixture> OpenAsync(
         string? directory = null, Action<string, Action>? interposed = null, TimeProvider? clock = null, Func<World, ITileStore?>? tiles = null,
-        SegmentPlace? segments = null, ISegmentPeers? peers = null, PostgresAddress? shared = null, bool postgres = false)
+        SegmentPlace? segments = null, ISegmentPeers? peers = null, PostgresAddress? shared = null, bool postgres = false, TimeProvider? time = null)
     {
         var fixture = new CoreFixture(
             directory ?? Directory.CreateTempSubdirectory("gongzhi-test-").FullName, directory is null, interposed, clock ?? TimeProvider.System, tiles ?? (_ => null),
-            segments ?? SegmentPlace.Own, peers ?? NoSegmentPeers.Instance, shared, postgres);
+            segments ?? SegmentPlace.Own, peers ?? NoSegmentPeers.Instance, shared, postgres, time ?? TimeProvider.System);
         try
         {
             await fixture.Erasures.OpenAsync(TestContext.Current.CancellationToken);
@@ -189,7 +192,7 @@ internal sealed class CoreFixture : IAsyncDisposable
     {
         var options = new DbContextOptionsBuilder<NodeDb>();
         NodeDatabase.Configure(options, World);
-        return new NodeDb(options.Options, [new CatalogModel()]);
+        return new NodeDb(options.Options, [new CatalogModel(), new PartiesModel()]);
     }
 
     private static bool KnownPlace(ReadOnlySpan<byte> code, Span<byte> stripped, out int length, out IReadOnlyList<Place> dated)

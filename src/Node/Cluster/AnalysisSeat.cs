@@ -1,0 +1,13 @@
+using Gongzhi.Core.Signals;
+
+namespace Gongzhi.Node.Cluster;
+
+/// <summary>The analyses on one shard of their partitions. Shards are spread over the machines; two machines at one shard lose steps to each other, and nothing else.</summary>
+internal sealed class AnalysisSeat(AnalysisRunner runner, int shard) : ISeatWork
+{
+    public string Kind => $"analysis-{shard}";
+
+    public bool Spread => true;
+
+    public Task RunAsync(CancellationToken cancel) => runner.RunAsync(shard, cancel);
+}
