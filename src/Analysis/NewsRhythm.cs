@@ -97,6 +97,9 @@ public sealed class NewsRhythm
         return Math.Clamp(due, last + (SilenceMin.Ticks / 10), last + (SilenceMax.Ticks / 10));
     }
 
+    /// <summary>Pieces of news taken up, those of earlier weeks by their weight.</summary>
+    public double News => _news.Sum();
+
     /// <summary>Usual time between two pieces of news, over the whole week; null before there are two.</summary>
     public TimeSpan? Usual => Last is { } last && last > _first ? TimeSpan.FromMicroseconds(Week / Rates(last).Sum()) : null;
 

@@ -68,6 +68,7 @@ public sealed class KillTests(ITestOutputHelper output)
                 counts.Committed += await oracle.CheckAsync(node, round, random);
             }
             await oracle.CheckAsync(node, null, random);
+            await AnalysisEvidence.DemandEachBatchOnceAsync(data.FullName);
             counts.Finish(told, DiskEvidence.Folds(data.FullName));
         }
         finally
