@@ -34,6 +34,7 @@ internal static class AdminCommand
             KeyVerbs.Create(call),
             CheckVerbs.Create(call),
             MoveVerbs.Create(call),
+            LedgerVerbs.Create(call),
         };
         command.Add(call.Json);
         command.Add(call.Url);
