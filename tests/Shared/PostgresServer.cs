@@ -63,6 +63,38 @@ public sealed class PostgresServer : IAsyncDisposable
         return server;
     }
 
+    /// <summary>A streaming replica of this server, which answers readings and follows until it is promoted.</summary>
+    public async Task<PostgresServer> ReplicaAsync()
+    {
+        var root = Directory.CreateTempSubdirectory("gongzhi-pg-").FullName;
+        if (Environment.UserName == "root")
+            await RunAsync("chown", "postgres", root).ConfigureAwait(false);
+        var replica = new PostgresServer(root, FreePort(), durable: true, "127.0.0.1");
+        await AsOwnerAsync("pg_basebackup", "-h", "127.0.0.1", "-p", Port.ToString(CultureInfo.InvariantCulture), "-U", "gongzhi", "-D", replica.Data, "-R", "-X", "stream", "-c", "fast").ConfigureAwait(false);
+        await replica.StartAgainAsync().ConfigureAwait(false);
+        replica.Watch();
+        return replica;
+    }
+
+    /// <summary>Waits until this replica has replayed what the primary has committed by now.</summary>
+    public async Task CaughtUpAsync(PostgresServer primary)
+    {
+        var target = await ScalarAsync(primary, "SELECT pg_current_wal_lsn()::text").ConfigureAwait(false);
+        while (await ScalarAsync(this, $"SELECT (pg_last_wal_replay_lsn() >= '{target}'::pg_lsn)::text").ConfigureAwait(false) != "true")
+            await Task.Delay(20).ConfigureAwait(false);
+    }
+
+    /// <summary>Makes this replica a server of its own as it stands: what its primary committed and it never received is lost.</summary>
+    public Task PromoteAsync() => AsOwnerAsync("pg_ctl", "-D", Data, "-w", "promote");
+
+    private static async Task<string?> ScalarAsync(PostgresServer server, string sql)
+    {
+        await using var connection = new NpgsqlConnection(server.ConnectionString("postgres") + ";Pooling=false");
+        await connection.OpenAsync().ConfigureAwait(false);
+        await using var command = new NpgsqlCommand(sql, connection);
+        return await command.ExecuteScalarAsync().ConfigureAwait(false) as string;
+    }
+
     /// <summary>A test run that is killed disposes nothing: a shell of its own waits for this process to be gone, stops what is left and removes it.</summary>
     private void Watch()
     {
