@@ -164,7 +164,7 @@ public sealed record NodeOptions
     [StringLength(1_000, MinimumLength = 1)]
     public string? ClusterSecretFile { get; init; }
 
-    /// <summary>File that holds a checkpoint of this log as somebody else has kept it: a node whose log does not continue it does not start.</summary>
+    /// <summary>File that holds a checkpoint of this log as somebody else has kept it: a node whose log does not continue it starts read-only.</summary>
     [StringLength(1_000, MinimumLength = 1)]
     public string? RetainedCheckpoint { get; init; }
 
