@@ -12,13 +12,9 @@ namespace Gongzhi.Tests.Shared;
 /// </summary>
 public sealed class PostgresServer : IAsyncDisposable
 {
-    private static readonly Lazy<Task<PostgresServer>> Kept = new(() => Task.Run(async () =>
-    {
-        var server = await StartAsync(durable: false).ConfigureAwait(false);
-        // Nobody is left to dispose what a whole process shares; the programs of the cluster end with it.
-        AppDomain.CurrentDomain.ProcessExit += (_, _) => server.DisposeAsync().AsTask().GetAwaiter().GetResult();
-        return server;
-    }));
+    // Nobody is left to dispose what a whole process shares: whoever watches it (Watch) stops the server once the process is gone. Not in the process's own exit, which a test runner
+    // ends by force, as a failure, when removing hundreds of databases takes it more than ten seconds.
+    private static readonly Lazy<Task<PostgresServer>> Kept = new(() => Task.Run(() => StartAsync(durable: false)));
 
     private static readonly string? Programs = Find();
     private readonly string _root;
