@@ -98,6 +98,9 @@ public static class LedgerMending
         WorldKeys.Remove(world, LedgerKeys.Name(successions.Count - 1));
     }
 
+    /// <summary>How many entries the state has.</summary>
+    public static long Size(World world) => Head(world).Size;
+
     private static TreeHead Head(World world)
     {
         using var connection = NodeDatabase.OpenReader(world);

@@ -41,6 +41,8 @@ public sealed class WorldDirectory : IDisposable
             var world = Identify(options, root);
             foreach (var directory in new[] { world.Segments.Kind == SegmentPlaceKind.S3 ? world.SegmentCacheDirectory : world.SegmentDirectory, world.LedgerDirectory, world.SpoolDirectory, world.RejectDirectory, world.KeyDirectory })
                 MakePrivate(directory);
+            if (!evenIfUnfinished && File.Exists(Path.Combine(root, RestoringMark)))
+                throw new StartRefusedException($"A backup is still being restored into {root}, or that was interrupted. Finish it first: call the command again that began it.");
             if (!evenIfMoved && WorldMove.MovedTo(root) is { } there)
                 throw new StartRefusedException($"The world of {root} was moved to {there}. Two nodes would sign two histories under one key.");
             var database = world.Database is null ? null : Hold(world);
@@ -71,6 +73,9 @@ public sealed class WorldDirectory : IDisposable
         _database?.Dispose();
         _lock.Dispose();
     }
+
+    /// <summary>There while a backup is being restored into the directory.</summary>
+    internal const string RestoringMark = "restoring";
 
     /// <summary>Written by a restore: what is here may be older than what was signed.</summary>
     internal const string RestoredMark = "restored.json";
@@ -198,7 +203,7 @@ public sealed class WorldDirectory : IDisposable
         }
     }
 
-    private static void MakePrivate(string directory)
+    internal static void MakePrivate(string directory)
     {
         if (OperatingSystem.IsWindows())
             Directory.CreateDirectory(directory);

@@ -31,7 +31,7 @@ internal static class WorldMove
     private const string Mark = "moved.json";
 
     /// <summary>In the key directory, but no key: it grows.</summary>
-    private const string SeenCheckpoint = "seen-checkpoint";
+    internal const string SeenCheckpoint = "seen-checkpoint";
     private const int TilesAtOnce = 64, TileBytesAtOnce = 8 << 20;
 
     /// <summary>Where the world of a directory has gone; null while it is there.</summary>

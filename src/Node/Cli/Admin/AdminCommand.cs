@@ -35,6 +35,8 @@ internal static class AdminCommand
             CheckVerbs.Create(call),
             MoveVerbs.Create(call),
             LedgerVerbs.Create(call),
+            BackupVerbs.CreateBackup(call),
+            BackupVerbs.CreateRestore(call),
         };
         command.Add(call.Json);
         command.Add(call.Url);
