@@ -69,6 +69,7 @@ public static class NodeConfiguration
         if (!TimeZoneInfo.TryFindSystemTimeZoneById(options.TimeZone, out _))
             throw new StartRefusedException("TimeZone must be the name of a time zone, such as Asia/Shanghai.");
         _ = options.SegmentPlace();
+        _ = ExternalProvider.Of(options);
         if (options.BootstrapClient is { } client && client.IndexOf(':', StringComparison.Ordinal) is var colon
             && (colon < 1 || client.Length - colon - 1 < 12))
             throw new StartRefusedException("BootstrapClient must be ID:SECRET with a secret of at least 12 characters.");
