@@ -25,7 +25,7 @@ public sealed class DeployTests
         await client.GetAsync("/api/v1/datasets");
         var shown = await client.GetStringAsync("/metrics");
         var source = string.Concat(Directory.EnumerateFiles(Repository("src"), "*.cs", SearchOption.AllDirectories).Where(f => !f.Contains("/obj/", StringComparison.Ordinal)).Select(File.ReadAllText));
-        var asked = Regex.Matches(File.ReadAllText(Repository("deploy/prometheus/gongzhi-rules.yml")), @"gongzhi_[a-z_]+").Select(m => m.Value).Distinct().ToList();
+        var asked = Regex.Matches(File.ReadAllText(Repository("deploy/prometheus/gongzhi-rules.yml")), @"\b(gongzhi|http_server|kestrel|dotnet)_[a-z_]+").Select(m => m.Value).Distinct().ToList();
         Assert.True(asked.Count >= 5);
         foreach (var name in asked)
         {
@@ -47,21 +47,37 @@ public sealed class DeployTests
             Assert.True((await client.GetAsync(path)).IsSuccessStatusCode, path);
         // The silo's port is fixed there, since a policy lets nothing else in.
         var port = Regex.Match(manifest, "GONGZHI__SILOPORT: \"(\\d+)\"").Groups[1].Value;
-        Assert.Equal(3, Regex.Count(manifest, $@"\b(containerPort|port): {port}\b"));
+        Assert.Equal(4, Regex.Count(manifest, $@"\b(containerPort|port): {port}\b"));
         Assert.Contains("EXPOSE 5080", await File.ReadAllTextAsync(Repository("deploy/container/Containerfile")), StringComparison.Ordinal);
+    }
+
+    /// <summary>What is to be filled in must not be good enough to start with.</summary>
+    [Fact]
+    public void The_manifests_placeholders_start_no_node()
+    {
+        var values = Regex.Matches(File.ReadAllText(Repository("deploy/kubernetes/gongzhi.yaml")), "^  GONGZHI__([A-Z]+): \"(.*)\"", RegexOptions.Multiline).ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value);
+        Assert.Equal(values["CLUSTERSECRET"], values["METRICSTOKEN"]);
+        Assert.Throws<StartRefusedException>(() => NodeConfiguration.Validate(new NodeOptions { ClusterSecret = values["CLUSTERSECRET"] }));
+        Assert.Throws<StartRefusedException>(() => NodeConfiguration.Validate(new NodeOptions { MetricsToken = values["METRICSTOKEN"] }));
+        // Everything else in it is a value that a start takes.
+        NodeConfiguration.Validate(new NodeOptions { Segments = values["SEGMENTS"], PublicUrl = values["PUBLICURL"], SiloPort = int.Parse(values["SILOPORT"], System.Globalization.CultureInfo.InvariantCulture) });
     }
 
     [Fact]
     public void What_the_scripts_copy_is_there()
     {
-        foreach (var name in new[] { "deploy/install", "deploy/bundle", "deploy/systemd/gongzhi.service", "deploy/systemd/environment.example", "docs/guide/operator.md", "LICENSE", "THIRD-PARTY-NOTICES.md" })
+        foreach (var name in new[] { "deploy/install", "deploy/bundle", "deploy/systemd/gongzhi.service", "deploy/systemd/environment.example", "deploy/container/healthy", "docs/guide/operator.md", "LICENSE", "THIRD-PARTY-NOTICES.md" })
             Assert.True(File.Exists(Repository(name)), name);
         if (!OperatingSystem.IsWindows())
-            Assert.All(new[] { "deploy/install", "deploy/bundle" }, f => Assert.True(File.GetUnixFileMode(Repository(f)).HasFlag(UnixFileMode.UserExecute), f));
-        // The unit waits longer than the program needs to finish what it accepted.
-        var unit = File.ReadAllText(Repository("deploy/systemd/gongzhi.service"));
-        Assert.True(int.Parse(Regex.Match(unit, @"TimeoutStopSec=(\d+)").Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture) > 30);
+            Assert.All(new[] { "deploy/install", "deploy/bundle", "deploy/container/healthy" }, f => Assert.True(File.GetUnixFileMode(Repository(f)).HasFlag(UnixFileMode.UserExecute), f));
+        // Whoever stops it waits longer than it needs to finish what it accepted (30 s) and to hand over (10 s for each work).
+        var (unit, manifest) = (File.ReadAllText(Repository("deploy/systemd/gongzhi.service")), File.ReadAllText(Repository("deploy/kubernetes/gongzhi.yaml")));
+        Assert.True(Number(unit, @"TimeoutStopSec=(\d+)") > 40);
+        Assert.True(Number(manifest, @"terminationGracePeriodSeconds: (\d+)") > 40 + Number(manifest, "\"sleep\", \"(\\d+)\""));
+        Assert.Contains("HEALTHCHECK", File.ReadAllText(Repository("deploy/container/Containerfile")), StringComparison.Ordinal);
     }
+
+    private static int Number(string text, string pattern) => int.Parse(Regex.Match(text, pattern).Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture);
 
     private static IEnumerable<string> Files() => Directory.EnumerateFiles(Repository("deploy"), "*", SearchOption.AllDirectories).Where(f => !f.Contains("/deploy/out/", StringComparison.Ordinal));
 
