@@ -13,7 +13,7 @@ public sealed class DeployTests
         var known = typeof(NodeOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance).Select(p => p.Name.ToUpperInvariant()).ToHashSet();
         var named = Files().SelectMany(f => Regex.Matches(File.ReadAllText(f), "GONGZHI__([A-Z0-9_]+)").Select(m => (File: Path.GetFileName(f), Name: m.Groups[1].Value))).ToList();
         Assert.True(named.Select(n => n.File).Distinct().Count() >= 3);
-        Assert.Empty(named.Where(n => !known.Contains(n.Name)));
+        Assert.DoesNotContain(named, n => !known.Contains(n.Name));
     }
 
     [Fact]
@@ -69,7 +69,10 @@ public sealed class DeployTests
         foreach (var name in new[] { "deploy/install", "deploy/bundle", "deploy/systemd/gongzhi.service", "deploy/systemd/environment.example", "deploy/container/healthy", "docs/guide/operator.md", "LICENSE", "THIRD-PARTY-NOTICES.md" })
             Assert.True(File.Exists(Repository(name)), name);
         if (!OperatingSystem.IsWindows())
-            Assert.All(new[] { "deploy/install", "deploy/bundle", "deploy/container/healthy" }, f => Assert.True(File.GetUnixFileMode(Repository(f)).HasFlag(UnixFileMode.UserExecute), f));
+        {
+            foreach (var script in new[] { "deploy/install", "deploy/bundle", "deploy/container/healthy" })
+                Assert.True(File.GetUnixFileMode(Repository(script)).HasFlag(UnixFileMode.UserExecute), script);
+        }
         // Whoever stops it waits longer than it needs to finish what it accepted (30 s) and to hand over (10 s for each work).
         var (unit, manifest) = (File.ReadAllText(Repository("deploy/systemd/gongzhi.service")), File.ReadAllText(Repository("deploy/kubernetes/gongzhi.yaml")));
         Assert.True(Number(unit, @"TimeoutStopSec=(\d+)") > 40);
