@@ -71,10 +71,12 @@ internal sealed class TestNode : IAsyncDisposable
     }
 
     /// <summary>Sends JSON as the client that may do everything.</summary>
-    public async Task<HttpResponseMessage> PostAsync(string path, object body)
+    public Task<HttpResponseMessage> PostAsync(string path, object body) => SendAsync(HttpMethod.Post, path, body);
+
+    public async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, object? body = null)
     {
         using var client = NewClient();
-        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = JsonContent.Create(body) }.WithToken(await TokenAsync());
+        using var request = new HttpRequestMessage(method, path) { Content = body is null ? null : JsonContent.Create(body) }.WithToken(await TokenAsync());
         return await client.SendAsync(request);
     }
 

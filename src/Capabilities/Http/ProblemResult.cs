@@ -34,6 +34,11 @@ public static class HostProblems
     public static readonly Problem CodeWrong = new("account.code-wrong", 422, "The one-time code is not right.");
     public static readonly Problem PasswordRefused = new("account.password-refused", 422, "The password was refused.");
     public static readonly Problem PasskeyFailed = new("account.passkey-failed", 422, "The passkey was not accepted.");
+    public static readonly Problem ProviderUnavailable = new("account.provider-unavailable", 503, "The provider at which you wanted to sign in cannot be reached at the moment. Try again shortly, or sign in another way.");
+    public static readonly Problem ProviderFailed = new("account.provider-failed", 401, "The sign-in at the provider was not completed: it was given up, is too old, was used before, or its answer cannot be trusted. Start again.");
+    public static readonly Problem IdentityUnlinked = new("account.identity-unlinked", 403, "You are signed in at the provider, but no account here belongs to that identity. An administrator must link it.");
+    public static readonly Problem Disabled = new("account.disabled", 403, "The account is disabled.");
+    public static readonly Problem Suspended = new("account.suspended", 403, "The account is suspended until a security administrator confirms it.");
     public static readonly Problem SetupClosed = new("account.setup-closed", 404, "This link is used up or has expired.");
     public static readonly Problem ConsentNeeded = new("auth.consent", 403, "This client asks for a consent that this node does not offer; an administrator must trust the client first.");
 
@@ -41,7 +46,7 @@ public static class HostProblems
     [
         Internal, StoreUnavailable, StorageFull, NodeStopped, ReadOnly, Timeout, SlowBody, Malformed, TooLarge, MediaType, NotAcceptable, Method, Unknown,
         SignInNeeded, Denied, CrossSite, Antiforgery, RateLimited, SignInFailed, PasswordWrong, Locked, CodeWrong, PasswordRefused, PasskeyFailed,
-        SetupClosed, ConsentNeeded,
+        ProviderUnavailable, ProviderFailed, IdentityUnlinked, Disabled, Suspended, SetupClosed, ConsentNeeded,
     ];
 
     public static Problem For(int status) => status switch

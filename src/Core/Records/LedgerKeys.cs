@@ -26,7 +26,7 @@ public static class LedgerKeys
     {
         try
         {
-            if (WorldKeys.Find(world, Name(LedgerEvents.Successions(world).Count)) is not { } kept || !NoteSigner.TryParse(Encoding.UTF8.GetString(kept).Trim(), out var signer))
+            if (WorldKeys.Find(world, Name(Count(world))) is not { } kept || !NoteSigner.TryParse(Encoding.UTF8.GetString(kept).Trim(), out var signer))
                 return null;
             using (signer)
                 return signer.Verifier;
@@ -35,6 +35,27 @@ public static class LedgerKeys
         {
             return null;
         }
+    }
+
+    /// <summary>How many successions there were: as the state says, and where it cannot be read, as the keys do.</summary>
+    private static int Count(World world)
+    {
+        try
+        {
+            if (world.Database is not null || File.Exists(world.DatabasePath))
+            {
+                using var connection = SqlStore.Of(world).OpenReadOnly(world);
+                return LedgerEvents.List(connection, null).Count(e => e.Kind == LedgerEventKind.Succession);
+            }
+        }
+        catch (System.Data.Common.DbException e) when (StoreFaults.IsDamaged(e))
+        {
+            // A check goes on and says so.
+        }
+        var count = 0;
+        while (WorldKeys.Find(world, Name(count + 1)) is not null)
+            count++;
+        return count;
     }
 
     /// <summary>The next key, for a succession that is being made; the same one when that was interrupted.</summary>

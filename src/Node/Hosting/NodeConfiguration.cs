@@ -71,6 +71,7 @@ public static class NodeConfiguration
         _ = options.SegmentPlace();
         _ = options.WitnessPlaces();
         _ = options.LogsWitnessed();
+        _ = ExternalProvider.Of(options);
         if (options.BootstrapClient is { } client && client.IndexOf(':', StringComparison.Ordinal) is var colon
             && (colon < 1 || client.Length - colon - 1 < 12))
             throw new StartRefusedException("BootstrapClient must be ID:SECRET with a secret of at least 12 characters.");

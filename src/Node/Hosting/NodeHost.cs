@@ -6,6 +6,7 @@ using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
 using Gongzhi.Node.Cluster;
 using Gongzhi.Node.Identity;
+using Gongzhi.Node.Identity.External;
 using Gongzhi.Node.Tokens;
 using Gongzhi.Node.Web;
 using Gongzhi.Node.Witnessing;
@@ -192,7 +193,9 @@ public static partial class NodeHost
         app.MapTokenEndpoints();
         app.MapAccountEndpoints();
         app.MapPasskeyEndpoints();
+        app.MapExternalSignIn();
         app.MapAccountAdministration();
+        app.MapIdentityAdministration();
         app.MapClientAdministration();
         app.MapOpenApi("/openapi/{documentName}.json").WithMetadata(new EndpointNameMetadata("openapi")).AllowAnonymous();
         // Everything of the page comes from the package's own assembly; the security headers would stop anything else.

@@ -149,6 +149,30 @@ public sealed record NodeOptions
     [Range(1, 60)]
     public int AccessTokenMinutes { get; init; } = 10;
 
+    /// <summary>Address (issuer) of the OpenID Connect provider at which people may sign in; https, or http on this machine. Absent: accounts of this node only.</summary>
+    [StringLength(400, MinimumLength = 1)]
+    public string? OidcAuthority { get; init; }
+
+    /// <summary>This node's client id at that provider.</summary>
+    [StringLength(200, MinimumLength = 1)]
+    public string? OidcClientId { get; init; }
+
+    /// <summary>This node's client secret there; best given by <see cref="OidcClientSecretFile"/> or the environment.</summary>
+    [StringLength(4_096, MinimumLength = 1)]
+    public string? OidcClientSecret { get; init; }
+
+    /// <summary>File that holds <see cref="OidcClientSecret"/>; white space round it does not count.</summary>
+    [StringLength(1_000, MinimumLength = 1)]
+    public string? OidcClientSecretFile { get; init; }
+
+    /// <summary>What the provider is called on the sign-in page, in English; absent: the host of its address.</summary>
+    [StringLength(60, MinimumLength = 1)]
+    public string? OidcName { get; init; }
+
+    /// <summary>What it is called there in Chinese; absent: as in English.</summary>
+    [StringLength(60, MinimumLength = 1)]
+    public string? OidcNameZh { get; init; }
+
     /// <summary>Npgsql connection string of the PostgreSQL database that several machines share, for the world's state and for knowing each other; absent: this machine is alone.</summary>
     [StringLength(2_000, MinimumLength = 1)]
     public string? Cluster { get; init; }

@@ -2,6 +2,7 @@ using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Parties;
 using Gongzhi.Node.Hosting;
+using Gongzhi.Node.Identity.External;
 using Gongzhi.Node.Tokens;
 using Microsoft.AspNetCore.Identity;
 using Microsoft.EntityFrameworkCore;
@@ -28,12 +29,14 @@ internal static class AccountAdministration
             .Produces<ConfirmedParty>().ProducesProblem(403).ProducesProblem(404).ProducesProblem(409);
     }
 
-    private static async Task<IResult> ListAsync(UserManager<Account> users, PartyDirectory parties, TimeProvider clock, CancellationToken cancel)
+    private static async Task<IResult> ListAsync(UserManager<Account> users, ExternalIdentities identities, PartyDirectory parties, TimeProvider clock, CancellationToken cancel)
     {
         var now = clock.GetUtcNow();
         var all = await users.Users.AsNoTracking().OrderBy(a => a.NormalizedUserName).ToListAsync(cancel).ConfigureAwait(false);
+        var bound = await identities.AllAsync(cancel).ConfigureAwait(false);
         return Results.Json(new AccountList([.. all.Select(a => new ListedAccount(
             a.UserName!, a.PartyId, parties.Party(a.PartyId)?.DisplayName, parties.Party(a.PartyId) is not { Disabled: false }, parties.Party(a.PartyId) is { Suspended: true }, a.PasswordHash is not null, a.TwoFactorEnabled,
+            bound.TryGetValue(a.Id, out var identity) ? new AccountIdentity(identity.Issuer, identity.Subject, identity.Confirmed) : null,
             a.LockoutEnd > now ? a.LockoutEnd : null, [.. parties.Holdings(a.PartyId, now).Select(h => new AccountRole(h.Role, h.Unit, h.Until))]))]));
     }
 
@@ -65,7 +68,7 @@ internal static class AccountAdministration
         string name, HttpContext http, UserManager<Account> users, PartyDirectory parties, NodeOptions options, CallerAccessor callers, TimeProvider clock, CancellationToken cancel)
     {
         if (await users.FindByNameAsync(name).ConfigureAwait(false) is not { } account)
-            return Problem.NotFound("accounts.unknown", "There is no account of this name.").ToResult();
+            return Unknown.ToResult();
         var opens = !await users.GetTwoFactorEnabledAsync(account).ConfigureAwait(false);
         var renewed = await parties.RenewAsync(callers.Required, account.PartyId, "invite account", opens, cancel: cancel).ConfigureAwait(false);
         if (!renewed.Ok)
@@ -77,7 +80,8 @@ internal static class AccountAdministration
 
     /// <summary>Ends a suspension. A link that is still unused ends too: it must not be good for somebody else afterwards.</summary>
     private static async Task<IResult> ConfirmAsync(
-        string id, UserManager<Account> users, IOpenIddictApplicationManager clients, PartyDirectory parties, CallerAccessor callers, CancellationToken cancel)
+        string id, Confirmation? body, UserManager<Account> users, ExternalIdentities identities, IOpenIddictApplicationManager clients, PartyDirectory parties, CallerAccessor callers,
+        CancellationToken cancel)
     {
         if (parties.MayConfirm(callers.Required, id) is { } denied)
             return denied.ToResult();
@@ -85,6 +89,8 @@ internal static class AccountAdministration
         var party = parties.Party(id)!;
         if (await ClientAdministration.NotOwnAsync(clients, party, cancel).ConfigureAwait(false) is { } notOwn)
             return notOwn.ToResult();
+        if (await identities.ConfirmAsync(callers.Required, id, body?.Subject, cancel).ConfigureAwait(false) is { } unnamed)
+            return unnamed.ToResult();
         if (!await EndLinksAsync(users, id, cancel).ConfigureAwait(false))
             return PartyDirectory.Renewed.ToResult();
         return (await parties.ConfirmAsync(callers.Required, id, party.Renewals, cancel).ConfigureAwait(false)).ToResult(confirmed => Results.Ok(new ConfirmedParty(confirmed, Suspended: false)));
@@ -112,14 +118,22 @@ internal static class AccountAdministration
     /// <summary>What Identity's token provider keeps to; set in <see cref="IdentitySetup"/>.</summary>
     internal static readonly TimeSpan InvitationLife = TimeSpan.FromDays(1);
 
+    internal static readonly Problem Unknown = Problem.NotFound("accounts.unknown", "There is no account of this name.");
+
     private static readonly Problem Exists = Problem.Conflict("accounts.exists", "There is an account of this name.");
 
     internal sealed record AccountList(IReadOnlyList<ListedAccount> Accounts);
 
+    /// <param name="Subject">The identity that an administrator linked to the party's account, as its owner said it; needed only where there is one.</param>
+    internal sealed record Confirmation(string? Subject = null);
+
     internal sealed record ConfirmedParty(string Id, bool Suspended);
 
     internal sealed record ListedAccount(
-        string Name, string Party, string? DisplayName, bool Disabled, bool Suspended, bool HasPassword, bool TwoFactor, DateTimeOffset? LockedUntil, IReadOnlyList<AccountRole> Roles);
+        string Name, string Party, string? DisplayName, bool Disabled, bool Suspended, bool HasPassword, bool TwoFactor, AccountIdentity? Identity, DateTimeOffset? LockedUntil, IReadOnlyList<AccountRole> Roles);
+
+    /// <summary>Who signs in to it at the provider.</summary>
+    internal sealed record AccountIdentity(string Issuer, string Subject, bool Confirmed);
 
     internal sealed record AccountRole(string Role, string Unit, DateTimeOffset? Until);
 

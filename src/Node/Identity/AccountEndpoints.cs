@@ -86,7 +86,7 @@ internal static class AccountEndpoints
         return Failed(http, back, result.IsLockedOut ? HostProblems.Locked : HostProblems.SignInFailed, name);
     }
 
-    private static IResult Failed(HttpContext http, string back, Core.Problem problem, string? name = null) =>
+    internal static IResult Failed(HttpContext http, string back, Core.Problem problem, string? name = null) =>
         ProblemWriting.IsMachine(http.Request) ? problem.ToResult() : AccountPages.SignIn(http, back, name is { Length: <= 128 } ? name : null, problem);
 
     private static async Task<IResult> TotpAsync(HttpContext http, SignInManager<Account> signIn)
@@ -183,7 +183,7 @@ internal static class AccountEndpoints
             : await AccountPages.SecurityAsync(http, users, account, recovery: codes).ConfigureAwait(false);
     }
 
-    private static IResult SetupClosed(HttpContext http) =>
+    internal static IResult SetupClosed(HttpContext http) =>
         ProblemWriting.IsMachine(http.Request) ? HostProblems.SetupClosed.ToResult() : AccountPages.SetupClosed(http);
 
     private static async Task<IResult> SetupAsync(

@@ -5,6 +5,7 @@ using Gongzhi.Core;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Storage;
 using Gongzhi.Node.Hosting;
+using Gongzhi.Node.Identity.External;
 using Gongzhi.Node.Tokens;
 using Gongzhi.Node.Web;
 using Microsoft.AspNetCore.Authentication;
@@ -27,19 +28,22 @@ internal static class IdentitySetup
     public static void AddNodeIdentity(this IServiceCollection services, NodeOptions options, World world)
     {
         services.AddSingleton<IModelPart, IdentityModel>();
+        services.AddSingleton<IModelPart, ExternalIdentityModel>();
+        services.AddSingleton<ExternalIdentities>();
         var protection = services.AddDataProtection().SetApplicationName("gongzhi/" + world.Name);
         if (world.Secret is null)
             protection.PersistKeysToFileSystem(new DirectoryInfo(world.KeyDirectory));
         else
             services.Configure<Microsoft.AspNetCore.DataProtection.KeyManagement.KeyManagementOptions>(o => o.XmlRepository = new SharedKeyRing(world));
 
-        services.AddAuthentication(o =>
+        var authentication = services.AddAuthentication(o =>
             {
                 o.DefaultScheme = AnyScheme;
                 o.DefaultSignInScheme = IdentityConstants.ExternalScheme;
             })
-            .AddPolicyScheme(AnyScheme, null, o => o.ForwardDefaultSelector = TokenSetup.SchemeFor)
-            .AddIdentityCookies();
+            .AddPolicyScheme(AnyScheme, null, o => o.ForwardDefaultSelector = TokenSetup.SchemeFor);
+        authentication.AddIdentityCookies();
+        authentication.AddExternalSignIn(options, world);
         ConfigureCookies(services, options, world);
 
         services.AddIdentityCore<Account>(o =>
@@ -59,7 +63,7 @@ internal static class IdentitySetup
                 o.ClaimsIdentity.UserNameClaimType = Claims.Name;
                 o.ClaimsIdentity.RoleClaimType = PartyClaims.Role;
             })
-            .AddSignInManager()
+            .AddSignInManager<AccountSignIn>()
             .AddPasswordValidator<PasswordRules>()
             .AddErrorDescriber<PasswordErrors>()
             .AddClaimsPrincipalFactory<AccountPrincipals>()

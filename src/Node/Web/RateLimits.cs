@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Threading.RateLimiting;
 using Gongzhi.Capabilities.Http;
 using Gongzhi.Node.Hosting;
+using Gongzhi.Node.Identity.External;
 using Gongzhi.Node.Tokens;
 using Microsoft.AspNetCore.RateLimiting;
 
@@ -18,6 +19,9 @@ internal static class RateLimits
     {
         var path = http.Request.Path;
         var address = ReaderAddress.Of(http);
+        // What the provider's answer carries is tried like a password, although it comes by GET.
+        if (path.StartsWithSegments(ExternalSetup.CallbackPath))
+            return PerMinute("sign-in " + address, options.SignInsPerMinute);
         if (!HttpMethods.IsPost(http.Request.Method))
             return Unlimited();
         if (path.StartsWithSegments("/account"))

@@ -57,7 +57,7 @@ internal sealed class GallerySamples
             new(null, "/ledger?before=48210", 1, 3, 48_213));
         Checked = new(CheckVerdict.Genuine, "proof.json", null, new(SealSubject.Record, 48_001, 48_213, now, Root, 2, "/p"));
         SignIn = new("/sign-in", "/", "zhang", [new("password", Say("The user name or the password is wrong.", "用户名或密码不正确。"))], null,
-            [new("/external", Say("City staff account", "政务统一身份认证"))]);
+            new("/external", Say("the city account", "政务统一身份认证平台")));
         Roles = new(Say("Zhang Min", "张敏"),
             [
                 new(Say("Data steward", "数据管理员"), Say("Transport bureau", "市交通运输局"), Say("Whole city", "全市"),

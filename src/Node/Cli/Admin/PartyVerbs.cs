@@ -17,7 +17,13 @@ internal static class PartyVerbs
         {
             ["id"] = parsed.GetValue(id), ["kind"] = parsed.GetValue(kind), ["displayName"] = parsed.GetValue(name),
         }), made => Say.In($"Created party {made.GetProperty("id")}.", $"已新建主体 {made.GetProperty("id")}。"), cancel));
-        return new Verb("party", "Parties: persons, firms, devices, clients.", "主体：人员、企业、设备、客户端。") { create };
+        var confirmed = new Argument<string>("PARTY") { Description = Say.In("Id of the party.", "主体编号。") };
+        var subject = new Option<string?>("--subject") { Description = Say.In("The identifier at the provider, as its owner told you; needed where an administrator linked one.", "本人告知的统一身份认证标识；管理员绑定过身份时必填。") };
+        var confirm = new Verb("confirm", "End a suspension, once the owner told you that he signs in again; a security administrator may.", "本人确认可重新登录后，解除暂停；须为安全管理员。",
+            "admin party confirm person:0192… --subject 8f1c0c52-7a40-4d0e-9a57-0d4b8c1e2f33") { confirmed, subject };
+        confirm.SetAction((parsed, cancel) => call.RunAsync(parsed, () => AdminCall.Send(HttpMethod.Post, $"api/v1/parties/{Uri.EscapeDataString(parsed.GetValue(confirmed)!)}/confirm",
+            new JsonObject { ["subject"] = parsed.GetValue(subject) }), _ => Say.In($"{parsed.GetValue(confirmed)} acts again.", $"{parsed.GetValue(confirmed)} 已恢复使用。"), cancel));
+        return new Verb("party", "Parties: persons, firms, devices, clients.", "主体：人员、企业、设备、客户端。") { create, confirm };
     }
 
     public static Command CreateRoles(AdminCall call)
