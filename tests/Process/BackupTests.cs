@@ -44,10 +44,10 @@ public sealed class BackupTests : IDisposable
         Assert.Contains("2 backups, every file", (await Shell.RunAsync("gongzhi", [], "admin", "backup", "verify", "--in", backups)).Demand(), StringComparison.Ordinal);
         Assert.DoesNotContain(Directory.GetFiles(backups, "*.skey", SearchOption.AllDirectories), _ => true);
 
-        // The key's passphrase is needed, and must be the right one.
+        // The key's passphrase is needed, and must be the right one; without it nothing is begun.
         Assert.Contains("sealed", (await Shell.RunAsync("gongzhi", [], Restore(backups, "new"))).Error, StringComparison.Ordinal);
         Assert.Contains("passphrase", (await Shell.RunAsync("gongzhi", [("GONGZHI_BACKUP_PASSPHRASE", "another one altogether")], Restore(backups, "new"))).Error, StringComparison.Ordinal);
-        Directory.Delete(At("new"), recursive: true);
+        Assert.False(Directory.Exists(At("new")));
         var restored = (await Shell.RunAsync("gongzhi", Sealed(), [.. Restore(backups, "new"), "--json"])).Demand();
         var report = JsonDocument.Parse(restored).RootElement;
         Assert.Equal(second, report.GetProperty("backup").GetString());
@@ -80,22 +80,28 @@ public sealed class BackupTests : IDisposable
         await node.DefineAsync("d", personal: false, ["v"], ("v", "string"), ("w", "integer"));
         for (var i = 0; i < 4; i++)
             await ContributeAsync(node, "b" + i, 6_000);
-        for (var after = 400; after <= 2_000; after += 400)
-            await KilledAsync(after, "admin", "backup", "make", "--data", data, "--to", backups);
-        var made = (await Shell.RunAsync("gongzhi", Sealed(), "admin", "backup", "list", "--in", backups));
-        Assert.True(made.Exit is 0 or 1, made.Error);
+        var killed = 0;
+        foreach (var seen in (string[])["backups", "backups/repository.json", "backups/backups/*/node.db", "backups/segments/*", "backups/ledger/*/checkpoint", "backups/backups/*/keys.sealed"])
+            killed += await KilledAsync(seen, Sealed(), "admin", "backup", "make", "--data", data, "--to", backups) ? 1 : 0;
+        Assert.True(killed > 0);
         await MakeAsync(data, backups, expectNew: null);
         Assert.Empty(Directory.GetDirectories(Path.Combine(backups, "backups"), "*.unfinished"));
         Assert.Contains("every file", (await Shell.RunAsync("gongzhi", [], "admin", "backup", "verify", "--in", backups)).Demand(), StringComparison.Ordinal);
-        for (var after = 600; after <= 3_000; after += 800)
+        killed = 0;
+        foreach (var seen in (string[])["new/restoring", "new/node.db", "new/segments/*", "new/ledger/checkpoint"])
         {
-            await KilledAsync(after, Restore(backups, "new"));
+            if (File.Exists(Path.Combine(At("new"), "restored.json")))
+                break;
+            killed += await KilledAsync(seen, Sealed(), Restore(backups, "new")) ? 1 : 0;
             // Half a world is none.
             if (File.Exists(Path.Combine(At("new"), "restoring")))
                 Assert.Contains("being restored", (await Shell.RunAsync("gongzhi", [], "serve", "--data", At("new"), "--urls", "http://127.0.0.1:0")).Error, StringComparison.Ordinal);
         }
-        if (!File.Exists(Path.Combine(At("new"), "restored.json")))
-            (await Shell.RunAsync("gongzhi", Sealed(), Restore(backups, "new"))).Demand();
+        Assert.True(killed > 0);
+        // As if it had ended between its last two steps.
+        await File.WriteAllTextAsync(Path.Combine(At("new"), "restoring"), Path.GetFileName(Directory.GetDirectories(Path.Combine(backups, "backups"))[^1]), Stop);
+        (await Shell.RunAsync("gongzhi", Sealed(), Restore(backups, "new"))).Demand();
+        Assert.False(File.Exists(Path.Combine(At("new"), "restoring")));
         (await Shell.RunAsync("gongzhi", [], "admin", "check", "--data", At("new"), "--key", await KeyAsync(node))).Demand();
     }
 
@@ -109,9 +115,10 @@ public sealed class BackupTests : IDisposable
             await ContributeAsync(node, "b", 6_000);
             await MakeAsync(data, backups, expectNew: 1);
         }
-        var changed = Directory.GetFiles(Path.Combine(backups, "backups"), "*", SearchOption.AllDirectories).Where(f => !f.EndsWith("manifest.json", StringComparison.Ordinal))
+        var changed = Directory.GetFiles(Path.Combine(backups, "backups"), "*", SearchOption.AllDirectories)
             .Concat(Directory.GetFiles(Path.Combine(backups, "segments"))).ToList();
-        Assert.True(changed.Count >= 4, string.Join(' ', changed));
+        // State, keys, world, manifest and its sum, a segment.
+        Assert.True(changed.Count >= 6, string.Join(' ', changed));
         foreach (var path in changed)
         {
             var bytes = await File.ReadAllBytesAsync(path, Stop);
@@ -119,7 +126,7 @@ public sealed class BackupTests : IDisposable
             await File.WriteAllBytesAsync(path, bytes, Stop);
             var verified = await Shell.RunAsync("gongzhi", [], "admin", "backup", "verify", "--in", backups);
             Assert.Equal(1, verified.Exit);
-            Assert.Contains(Path.GetFileName(path), verified.Output, StringComparison.Ordinal);
+            Assert.Contains(Path.GetFileName(path).Replace("manifest.sha256", "manifest.json", StringComparison.Ordinal), verified.Output, StringComparison.Ordinal);
             Assert.Equal(1, (await Shell.RunAsync("gongzhi", Sealed(), Restore(backups, "new"))).Exit);
             Assert.False(File.Exists(Path.Combine(At("new"), "restored.json")));
             if (Directory.Exists(At("new")))
@@ -127,12 +134,26 @@ public sealed class BackupTests : IDisposable
             bytes[bytes.Length / 2] ^= 1;
             await File.WriteAllBytesAsync(path, bytes, Stop);
         }
-        // The copy of the log is followed to its signature.
-        var bundle = Directory.GetFiles(Path.Combine(backups, "ledger"), "*", SearchOption.AllDirectories).First(f => f.Contains("entries", StringComparison.Ordinal));
-        var entry = await File.ReadAllBytesAsync(bundle, Stop);
-        entry[40] ^= 1;
-        await File.WriteAllBytesAsync(bundle, entry, Stop);
-        Assert.Equal(1, (await Shell.RunAsync("gongzhi", Sealed(), Restore(backups, "new"))).Exit);
+        // The copy of the log is followed to its signature, by a verification too.
+        Assert.Contains("every file", (await Shell.RunAsync("gongzhi", [], "admin", "backup", "verify", "--in", backups)).Demand(), StringComparison.Ordinal);
+        foreach (var part in (string[])["entries", "checkpoint"])
+        {
+            var path = Directory.GetFiles(Path.Combine(backups, "ledger"), "*", SearchOption.AllDirectories).First(f => f.Contains(part, StringComparison.Ordinal));
+            var bytes = await File.ReadAllBytesAsync(path, Stop);
+            bytes[40] ^= 1;
+            await File.WriteAllBytesAsync(path, bytes, Stop);
+            var verified = await Shell.RunAsync("gongzhi", [], "admin", "backup", "verify", "--in", backups);
+            Assert.Equal(1, verified.Exit);
+            Assert.Contains(part, verified.Output, StringComparison.Ordinal);
+            Assert.Equal(1, (await Shell.RunAsync("gongzhi", Sealed(), Restore(backups, "broken-" + part))).Exit);
+            Assert.False(File.Exists(Path.Combine(At("broken-" + part), "restored.json")));
+            bytes[40] ^= 1;
+            await File.WriteAllBytesAsync(path, bytes, Stop);
+        }
+        // A backup that lost its manifest is not passed over in silence.
+        File.Delete(Directory.GetFiles(Path.Combine(backups, "backups"), "manifest.json", SearchOption.AllDirectories)[0]);
+        Assert.Contains("manifest.json", (await Shell.RunAsync("gongzhi", [], "admin", "backup", "verify", "--in", backups)).Output, StringComparison.Ordinal);
+        Assert.Equal(1, (await Shell.RunAsync("gongzhi", [], "admin", "backup", "prune", "--in", backups, "--keep-days", "0")).Exit);
     }
 
     [Fact]
@@ -151,6 +172,17 @@ public sealed class BackupTests : IDisposable
         await File.WriteAllBytesAsync(Path.Combine(backups, "segments", new string('0', 64) + ".parquet"), [1], Stop);
         pruned = JsonDocument.Parse((await Shell.RunAsync("gongzhi", [], "admin", "backup", "prune", "--in", backups, "--keep-days", "30", "--json")).Demand()).RootElement;
         Assert.Equal((0, 1), (pruned.GetProperty("backups").GetInt32(), pruned.GetProperty("segments").GetInt32()));
+        // What a pruning left that was ended in the middle goes with the next one: it may hold what was erased.
+        await MakeAsync(data, backups, expectNew: 0);
+        var half = Directory.GetDirectories(Path.Combine(backups, "backups")).Order(StringComparer.Ordinal).First();
+        Directory.Move(half, half + ".unfinished");
+        Assert.Single((await Shell.RunAsync("gongzhi", [], "admin", "backup", "list", "--in", backups)).Demand().Trim().Split('\n'));
+        (await Shell.RunAsync("gongzhi", [], "admin", "backup", "prune", "--in", backups, "--keep-days", "30")).Demand();
+        Assert.False(Directory.Exists(half + ".unfinished"));
+        // A first backup that ended before it said whose it is keeps nobody from the next.
+        Directory.CreateDirectory(At("begun"));
+        await File.WriteAllTextAsync(Path.Combine(At("begun"), "repository.json.new"), "{", Stop);
+        (await Shell.RunAsync("gongzhi", Sealed(), "admin", "backup", "make", "--data", data, "--to", At("begun"))).Demand();
         // Another world's backups are not mixed in, and a directory of something else is left alone.
         using (var other = await RunningNode.StartAsync(At("other")))
             await other.DefineAsync("d", personal: false, ("v", "string"));
@@ -200,17 +232,52 @@ public sealed class BackupTests : IDisposable
         return report.GetProperty("backup").GetString()!;
     }
 
-    private static async Task KilledAsync(int after, params string[] arguments)
+    /// <summary>Kills a command as soon as something of this pattern is there; false when it came to its end before.</summary>
+    private async Task<bool> KilledAsync(string seen, (string Name, string Value)[] environment, params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true, Environment = { ["GONGZHI_BACKUP_PASSPHRASE"] = Passphrase } };
+        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var (name, value) in environment)
+            start.Environment[name] = value;
         start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "gongzhi.dll"));
         foreach (var argument in arguments)
             start.ArgumentList.Add(argument);
+        var there = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var watcher = new FileSystemWatcher(_root) { IncludeSubdirectories = true, InternalBufferSize = 64 << 10 };
+        var before = Matching(_root, seen.Split('/')).ToHashSet(StringComparer.Ordinal);
+        void Look()
+        {
+            // What an earlier one left does not count.
+            if (Matching(_root, seen.Split('/')).Any(p => !before.Contains(p)))
+                there.TrySetResult();
+        }
+        watcher.Created += (_, _) => Look();
+        watcher.Renamed += (_, _) => Look();
+        watcher.Changed += (_, _) => Look();
+        watcher.EnableRaisingEvents = true;
         using var command = System.Diagnostics.Process.Start(start)!;
-        await Task.WhenAny(command.WaitForExitAsync(Stop), Task.Delay(after, Stop));
-        if (!command.HasExited)
+        var ended = command.WaitForExitAsync(Stop);
+        await Task.WhenAny(ended, there.Task);
+        var killed = !command.HasExited;
+        if (killed)
             command.Kill();
-        await command.WaitForExitAsync(Stop);
+        await ended;
+        return killed;
+    }
+
+    /// <summary>What is there of a path in which <c>*</c> stands for any name.</summary>
+    private static IEnumerable<string> Matching(string directory, string[] names)
+    {
+        string[] found;
+        try
+        {
+            found = Directory.Exists(directory) ? Directory.GetFileSystemEntries(directory, names[0]) : [];
+        }
+        catch (IOException)
+        {
+            // Gone while it was looked at.
+            found = [];
+        }
+        return names.Length == 1 ? found : found.SelectMany(d => Matching(d, names[1..]));
     }
 
     /// <summary>Small contributions until told to stop; answers how many.</summary>

@@ -101,6 +101,27 @@ public static class LedgerMending
     /// <summary>How many entries the state has.</summary>
     public static long Size(World world) => Head(world).Size;
 
+    /// <summary>How many erasures among some entries of the log are not in the state: they have to be made again.</summary>
+    /// <param name="world">Whose.</param>
+    /// <param name="from">The first of the entries.</param>
+    /// <param name="size">Entries of the log.</param>
+    /// <param name="cancel">Gives up.</param>
+    public static async Task<long> ErasuresLostAsync(World world, long from, long size, CancellationToken cancel)
+    {
+        using var connection = NodeDatabase.OpenReader(world);
+        using var known = connection.Command("SELECT EXISTS (SELECT 1 FROM erasure WHERE id = @id)");
+        var (log, lost) = (LedgerFiles.Look(world), 0L);
+        for (var at = from; at < size; at += EntriesAtOnce)
+        {
+            foreach (var entry in await LogMirror.EntriesAsync(log, size, at, (int)Math.Min(EntriesAtOnce, size - at), cancel).ConfigureAwait(false))
+            {
+                if (EntryBytes.IsKind(entry.Span, "erasure") && EntryBytes.Id(entry.Span) is { } id && !known.Set("@id", RecordId.Bytes(id)).IsTrue())
+                    lost++;
+            }
+        }
+        return lost;
+    }
+
     private static TreeHead Head(World world)
     {
         using var connection = NodeDatabase.OpenReader(world);

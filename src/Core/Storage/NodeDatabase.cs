@@ -26,6 +26,20 @@ public static class NodeDatabase
         return Copying.PostgresTables.IsUnfinished(connection, transaction);
     }
 
+    /// <summary>How large the log of a PostgreSQL database that came back from a backup is known to have been; null when it did not, or was allowed to go on since.</summary>
+    public static long? Restored(World world)
+    {
+        using var connection = (Npgsql.NpgsqlConnection)PostgresStore.Instance.OpenReadOnly(world);
+        using var transaction = connection.BeginTransaction();
+        return Copying.PostgresTables.Restored(connection, transaction);
+    }
+
+    /// <summary>A PostgreSQL database that came back from a backup may go on.</summary>
+    public static void ForgetRestored(World world) => Copying.PostgresTables.ForgetRestored(world);
+
+    /// <summary>Of a PostgreSQL database that came back from a backup, what its log is known to have had beyond is given up.</summary>
+    public static void GiveUpMissing(World world) => Copying.PostgresTables.GiveUpMissing(world);
+
     /// <summary>Keeps other nodes off a PostgreSQL database until the answer is disposed; null when one is on it.</summary>
     public static IDisposable? TryHold(World world) => PostgresStore.TryHold(world);
 

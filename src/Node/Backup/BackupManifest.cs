@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using Gongzhi.Core.Storage.Copying;
 
@@ -9,37 +11,56 @@ public sealed record BackupFile(string Path, long Bytes, string Sha256);
 /// <summary>A table of a backup whose state is in PostgreSQL.</summary>
 public sealed record BackupTable(string Path, string Name, IReadOnlyList<TableColumn> Columns, long Rows, string Digest);
 
+/// <summary>The log's copy as a backup left it; later ones only add to it.</summary>
+/// <param name="Directory">Below the repository's <c>ledger</c>.</param>
+/// <param name="Key">The log's verifier key.</param>
+/// <param name="Size">How many entries the copy had.</param>
+/// <param name="Root">Their root, in base64.</param>
+public sealed record BackupLog(string Directory, string Key, long Size, string Root);
+
 /// <summary>What one backup holds. Written last: a directory without it is no backup.</summary>
 /// <param name="Format">1.</param>
 /// <param name="Origin">The world's ledger origin.</param>
 /// <param name="Taken">The moment of the state.</param>
 /// <param name="Postgres">Whether the state is tables for PostgreSQL, or one SQLite file.</param>
-/// <param name="Ledger">The directory of the log's copy, below the repository's <c>ledger</c>.</param>
+/// <param name="Log">The copy of the log.</param>
 /// <param name="Entries">Entries of the log that the state has.</param>
 /// <param name="Segments">Names of its segments, below the repository's <c>segments</c>.</param>
 /// <param name="Tables">Of a state in PostgreSQL.</param>
 /// <param name="Files">Everything else in the backup's directory.</param>
 /// <param name="Keys">Whether the keys are in it, sealed under a passphrase.</param>
 public sealed record BackupManifest(
-    int Format, string Origin, DateTimeOffset Taken, bool Postgres, string Ledger, long Entries, IReadOnlyList<string> Segments, IReadOnlyList<BackupTable> Tables, IReadOnlyList<BackupFile> Files, bool Keys)
+    int Format, string Origin, DateTimeOffset Taken, bool Postgres, BackupLog Log, long Entries, IReadOnlyList<string> Segments, IReadOnlyList<BackupTable> Tables, IReadOnlyList<BackupFile> Files, bool Keys)
 {
     /// <summary>The name of its file.</summary>
     public const string Name = "manifest.json";
 
-    private const int BytesMax = 256 << 20;
+    /// <summary>Its SHA-256, as <c>sha256sum -c</c> reads it: what names every other file must not change unseen either.</summary>
+    public const string SumName = "manifest.sha256";
+
+    private const int BytesMax = 256 << 20, SumBytesMax = 200;
 
     private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, WriteIndented = true };
 
     public byte[] Encode() => JsonSerializer.SerializeToUtf8Bytes(this, Json);
 
-    /// <exception cref="InvalidDataException">It is no manifest that this program can read.</exception>
+    internal static byte[] Sum(byte[] encoded) => Encoding.ASCII.GetBytes($"{Convert.ToHexStringLower(SHA256.HashData(encoded))}  {Name}\n");
+
+    /// <exception cref="InvalidDataException">It is missing, is not what was written, or is none that this program can read.</exception>
     public static BackupManifest Read(string directory)
     {
-        var path = Path.Combine(directory, Name);
+        var (path, sum) = (Path.Combine(directory, Name), Path.Combine(directory, SumName));
+        if (!File.Exists(path) || !File.Exists(sum))
+            throw new InvalidDataException($"{(File.Exists(path) ? sum : path)} is missing.");
+        if (new FileInfo(path).Length > BytesMax || new FileInfo(sum).Length > SumBytesMax)
+            throw new InvalidDataException($"{path} is too long for a manifest.");
+        var bytes = File.ReadAllBytes(path);
+        if (!File.ReadAllBytes(sum).AsSpan().SequenceEqual(Sum(bytes)))
+            throw new InvalidDataException($"{path} is not what was written.");
         try
         {
-            if (new FileInfo(path).Length <= BytesMax && JsonSerializer.Deserialize<BackupManifest>(File.ReadAllBytes(path), Json) is { Format: 1, Origin: not null, Ledger: not null, Segments: not null, Tables: not null, Files: not null } manifest
-                && manifest.Segments.All(IsName) && IsName(manifest.Ledger) && manifest.Files.Select(f => f.Path).Concat(manifest.Tables.Select(t => t.Path)).All(IsBelow))
+            if (JsonSerializer.Deserialize<BackupManifest>(bytes, Json) is { Format: 1, Origin: not null, Log: { Directory: not null, Key: not null, Root: not null, Size: >= 0 }, Segments: not null, Tables: not null, Files: not null } manifest
+                && manifest.Segments.All(IsName) && IsName(manifest.Log.Directory) && manifest.Files.Select(f => f.Path).Concat(manifest.Tables.Select(t => t.Path)).All(IsBelow))
                 return manifest;
         }
         catch (JsonException)

@@ -1,8 +1,10 @@
 using System.Globalization;
 using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using Gongzhi.Core.Storage;
 using Gongzhi.Core.Storage.Segments;
+using Gongzhi.Ledger;
 using Gongzhi.Node.Hosting;
 
 namespace Gongzhi.Node.Backup;
@@ -23,6 +25,9 @@ internal sealed class BackupRepository : IDisposable
 
     public string Ledger(string name) => Path.Combine(Root, "ledger", name);
 
+    /// <summary>The name of the copy of a key's log: a log that goes on under another key gets a copy of its own.</summary>
+    public static string LogName(NoteVerifier key) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(key.ToString())))[..16];
+
     public string Segment(string name) => Path.Combine(Root, "segments", name + ISegmentStore.Extension);
 
     public string At(string backup) => Path.Combine(Root, "backups", backup);
@@ -39,10 +44,9 @@ internal sealed class BackupRepository : IDisposable
         var owner = Path.Combine(root, "repository.json");
         if (!File.Exists(owner))
         {
-            if (origin is null || (Directory.Exists(root) && Directory.EnumerateFileSystemEntries(root).Any(e => Path.GetFileName(e) != "lock")))
+            if (origin is null || (Directory.Exists(root) && Directory.EnumerateFileSystemEntries(root).Any(e => Path.GetFileName(e) is not ("lock" or "repository.json.new"))))
                 throw new StartRefusedException($"{root} is not a directory of backups.");
-            foreach (var directory in (string[])[root, Path.Combine(root, "segments"), Path.Combine(root, "ledger"), Path.Combine(root, "backups")])
-                WorldDirectory.MakePrivate(directory);
+            WorldDirectory.MakePrivate(root);
         }
         FileStream held;
         try
@@ -58,6 +62,9 @@ internal sealed class BackupRepository : IDisposable
             if (!File.Exists(owner))
                 PrivateFile.Write(owner, JsonSerializer.SerializeToUtf8Bytes(new Owner(1, origin!)));
             Demand(root, origin);
+            // After it says whose it is: a process that ends in between leaves something that the next one goes on with.
+            foreach (var directory in (string[])["segments", "ledger", "backups"])
+                WorldDirectory.MakePrivate(Path.Combine(root, directory));
             foreach (var left in Directory.EnumerateDirectories(Path.Combine(root, "backups"), "*" + Unfinished))
                 Directory.Delete(left, recursive: true);
             foreach (var left in Directory.EnumerateFiles(Path.Combine(root, "segments"), "*.tmp"))
@@ -80,10 +87,10 @@ internal sealed class BackupRepository : IDisposable
         return new BackupRepository(root, null);
     }
 
-    /// <summary>The whole backups, oldest first.</summary>
+    /// <summary>The finished backups, oldest first; those too whose manifest is damaged since.</summary>
     public IReadOnlyList<string> Backups() =>
     [
-        .. Directory.EnumerateDirectories(Path.Combine(Root, "backups")).Where(d => !d.EndsWith(Unfinished, StringComparison.Ordinal) && File.Exists(Path.Combine(d, BackupManifest.Name)))
+        .. Directory.EnumerateDirectories(Path.Combine(Root, "backups")).Where(d => !d.EndsWith(Unfinished, StringComparison.Ordinal))
             .Select(Path.GetFileName).OfType<string>().Order(StringComparer.Ordinal),
     ];
 
@@ -105,7 +112,9 @@ internal sealed class BackupRepository : IDisposable
     public void Finish(string name, BackupManifest manifest)
     {
         var directory = At(name) + Unfinished;
-        PrivateFile.Write(Path.Combine(directory, BackupManifest.Name), manifest.Encode());
+        var encoded = manifest.Encode();
+        PrivateFile.Write(Path.Combine(directory, BackupManifest.SumName), BackupManifest.Sum(encoded));
+        PrivateFile.Write(Path.Combine(directory, BackupManifest.Name), encoded);
         foreach (var below in Directory.EnumerateDirectories(directory, "*", SearchOption.AllDirectories))
             DurableFile.FlushDirectory(below);
         Directory.Move(directory, At(name));
@@ -122,9 +131,10 @@ internal sealed class BackupRepository : IDisposable
         var going = all.SkipLast(Math.Max(1, keep)).Where(b => manifests[b].Taken < now.AddDays(-days)).ToList();
         foreach (var backup in going)
         {
-            // Without its manifest it is none, whatever happens next.
-            File.Delete(Path.Combine(At(backup), BackupManifest.Name));
-            Directory.Delete(At(backup), recursive: true);
+            // Whatever ends this process now: it is none any more, and the next one that writes here clears it away. It may hold what was erased since.
+            Directory.Move(At(backup), At(backup) + Unfinished);
+            DurableFile.FlushDirectory(Path.Combine(Root, "backups"));
+            Directory.Delete(At(backup) + Unfinished, recursive: true);
             manifests.Remove(backup);
         }
         var named = manifests.Values.SelectMany(m => m.Segments).ToHashSet(StringComparer.Ordinal);
@@ -136,7 +146,7 @@ internal sealed class BackupRepository : IDisposable
             File.Delete(path);
             segments++;
         }
-        var logs = manifests.Values.Select(m => m.Ledger).ToHashSet(StringComparer.Ordinal);
+        var logs = manifests.Values.Select(m => m.Log.Directory).ToHashSet(StringComparer.Ordinal);
         foreach (var path in Directory.EnumerateDirectories(Path.Combine(Root, "ledger")).Where(d => !logs.Contains(Path.GetFileName(d)) && logs.Count > 0))
             Directory.Delete(path, recursive: true);
         return (going.Count, segments);

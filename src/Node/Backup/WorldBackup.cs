@@ -51,19 +51,22 @@ internal static class WorldBackup
             {
                 added = await SegmentsAsync(repository, store, segments, progress, cancel).ConfigureAwait(false);
             }
-            catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException or SegmentGoneException && attempt < StatesMax)
+            catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException or SegmentGoneException)
             {
-                // A merge or an erasure took it away since: a newer state does not list it.
+                Directory.Delete(directory, recursive: true);
+                // A merge or an erasure took it away since: a newer state does not list it. Unless it is the node that has lost it.
+                if (attempt == StatesMax)
+                    throw new InvalidDataException($"A segment that the node lists was not there, {StatesMax} times over: {e.Message} Run gongzhi admin check.", e);
                 continue;
             }
             // After the state: it never has more than the log.
-            var log = $"{Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(key.ToString())))[..16]}";
+            var log = BackupRepository.LogName(key);
             var mirrored = await LogMirror.UpdateAsync(LedgerFiles.Look(world), new FileTileStore(repository.Ledger(log)), key, progress: new Entries(progress), cancel: cancel).ConfigureAwait(false);
             CopyFiles(world, directory, passphrase, progress);
             var files = new List<BackupFile>();
             foreach (var path in Directory.EnumerateFiles(directory, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
                 files.Add(new(Path.GetRelativePath(directory, path).Replace(Path.DirectorySeparatorChar, '/'), new FileInfo(path).Length, await BackupRepository.HashAsync(path, cancel).ConfigureAwait(false)));
-            repository.Finish(name, new BackupManifest(1, world.LedgerOrigin, now, world.Database is not null, log, entries, segments, tables, files, passphrase is not null));
+            repository.Finish(name, new BackupManifest(1, world.LedgerOrigin, now, world.Database is not null, new(log, key.ToString(), mirrored.Size, Convert.ToBase64String(mirrored.Root.Span)), entries, segments, tables, files, passphrase is not null));
             return new(name, entries, segments.Count, added, mirrored.Size, passphrase is not null);
         }
     }
@@ -108,7 +111,7 @@ internal static class WorldBackup
         {
             progress.Report(new(BackupStage.Segments, i, names.Count));
             var path = repository.Segment(names[i]);
-            // What is there was whole when it got its name; `--verify` reads it again.
+            // What is there was whole when it got its name; a verification reads it again.
             if (File.Exists(path))
                 continue;
             var temporary = path + ".tmp";
@@ -162,7 +165,7 @@ internal static class WorldBackup
         }
         if (passphrase is not null)
         {
-            var keys = Directory.EnumerateFiles(world.KeyDirectory).Where(p => Path.GetFileName(p) is var name && name != WorldMove.SeenCheckpoint && !name.EndsWith(".tmp", StringComparison.Ordinal))
+            var keys = Directory.EnumerateFiles(world.KeyDirectory).Where(p => Path.GetFileName(p) is var name && name != WorldMove.SeenCheckpoint && !name.EndsWith(".tmp", StringComparison.Ordinal) && !name.EndsWith(".new", StringComparison.Ordinal))
                 .ToDictionary(p => Path.GetFileName(p), File.ReadAllBytes, StringComparer.Ordinal);
             PrivateFile.Write(Path.Combine(directory, KeySeal.Name), KeySeal.Seal(keys, passphrase));
         }

@@ -77,15 +77,6 @@ public sealed class WorldDirectory : IDisposable
     /// <summary>There while a backup is being restored into the directory.</summary>
     internal const string RestoringMark = "restoring";
 
-    /// <summary>Written by a restore: what is here may be older than what was signed.</summary>
-    internal const string RestoredMark = "restored.json";
-
-    /// <summary>Whether the directory came back from a backup and no start has been allowed to go on from it yet.</summary>
-    internal static bool IsRestored(World world) => File.Exists(Path.Combine(world.DataDirectory, RestoredMark));
-
-    /// <summary>Somebody who would know has said that nothing newer was signed.</summary>
-    internal static void NotRestored(World world) => File.Delete(Path.Combine(world.DataDirectory, RestoredMark));
-
     /// <summary>Keeps other nodes off the database until it is disposed.</summary>
     private static IDisposable Hold(World world)
     {

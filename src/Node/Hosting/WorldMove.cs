@@ -115,9 +115,12 @@ internal static class WorldMove
     /// <summary>Brings the old world to rest: its schema is this program's, and every entry is in the log.</summary>
     private static Task<bool> SettleAsync(NodeOptions from, CancellationToken cancel) => StoppedNode.RunAsync(from, async services =>
     {
-        var (world, clock) = (services.GetRequiredService<World>(), services.GetRequiredService<TimeProvider>());
+        var (world, clock, gate) = (services.GetRequiredService<World>(), services.GetRequiredService<TimeProvider>(), services.GetRequiredService<WriteGate>());
         while (true)
         {
+            // The new place would know nothing of why, and go on.
+            if (gate.Shut is { } shut)
+                throw new StartRefusedException($"The world of {from.Data} takes no changes, so it is not moved: {shut.Reason}");
             using (var connection = NodeDatabase.OpenReader(world))
             {
                 using var waiting = connection.Command("SELECT EXISTS (SELECT 1 FROM ledger_pending WHERE log_index IS NULL)");

@@ -29,8 +29,8 @@ internal sealed partial class Witnesses(NodeOptions options, World world, Sequen
         if (gate.Shut is not null)
             return;
         // Whoever brought a backup back cannot tell from the disk whether anything newer was signed.
-        var restored = WorldDirectory.IsRestored(world);
-        var needed = Math.Max(options.WitnessesNeeded, restored && world.RetainedCheckpoint is null ? 1 : 0);
+        var restored = RestoredWorld.KnownSize(world);
+        var needed = Math.Max(options.WitnessesNeeded, restored is not null && world.RetainedCheckpoint is null ? 1 : 0);
         var answers = await Task.WhenAll(Clients.Select(client => SubmitAsync(client, default, cancel))).ConfigureAwait(false);
         foreach (var (client, word) in Clients.Zip(answers))
         {
@@ -41,12 +41,15 @@ internal sealed partial class Witnesses(NodeOptions options, World world, Sequen
         if (gate.Shut is not null)
             return;
         var size = sequencer.Log.Head.Size;
-        if (answered >= needed)
-            WorldDirectory.NotRestored(world);
-        else
-            sequencer.Diverged(new LedgerDivergedException(TilePath.Checkpoint, restored
+        if (restored > size)
+            // Whatever else is shown now: the restore was shown more, signed by this log's key.
+            sequencer.Diverged(new LedgerDivergedException(TilePath.Checkpoint, $"of size {size} came back from a backup, and a checkpoint of size {restored} was known then.", restored.Value));
+        else if (answered < needed)
+            sequencer.Diverged(new LedgerDivergedException(TilePath.Checkpoint, restored is not null
                 ? $"of size {size} came back from a backup, and neither a witness nor RetainedCheckpoint says that nothing newer was signed."
                 : $"of size {size} was to be shown to {needed} witnesses before anything is built on it, and {answered} have cosigned it.", size));
+        else if (restored is not null)
+            RestoredWorld.Forget(world);
     }
 
     public async Task RunAsync(CancellationToken cancel)

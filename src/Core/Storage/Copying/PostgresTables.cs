@@ -10,7 +10,7 @@ namespace Gongzhi.Core.Storage.Copying;
 /// </summary>
 public sealed class PostgresTables : IDisposable
 {
-    private const string Progress = "copy_progress", Finished = "finished";
+    private const string Progress = "copy_progress", Finished = "finished", Came = "restored";
 
     private readonly NpgsqlConnection _connection;
 
@@ -150,7 +150,44 @@ public sealed class PostgresTables : IDisposable
     }
 
     /// <summary>From now on it is a world that a node may serve.</summary>
-    public void Finish() => Note(Finished, new(0, ""), null);
+    /// <param name="restored">Of a world that came back from a backup, how large its log is known to have been.</param>
+    public void Finish(long? restored = null)
+    {
+        using var transaction = _connection.BeginTransaction();
+        if (restored is { } known)
+            Note(Came, new(known, ""), transaction);
+        Note(Finished, new(0, ""), transaction);
+        transaction.Commit();
+    }
+
+    /// <summary>Whether the copy of this source came to its end.</summary>
+    public static bool IsFinished(World world, string source)
+    {
+        using var connection = PostgresStore.Instance.OpenReadOnly(world);
+        if (!PostgresStore.Instance.HasTable(connection, null, Progress))
+            return false;
+        using var command = connection.Command($"SELECT EXISTS (SELECT 1 FROM {Progress} WHERE item = 'source' AND digest = @source) AND EXISTS (SELECT 1 FROM {Progress} WHERE item = '{Finished}')").Set("@source", source);
+        return command.IsTrue();
+    }
+
+    internal static long? Restored(NpgsqlConnection connection, NpgsqlTransaction transaction)
+    {
+        if (!PostgresStore.Instance.HasTable(connection, transaction, Progress))
+            return null;
+        using var command = connection.Command($"SELECT rows FROM {Progress} WHERE item = '{Came}'", transaction);
+        return command.ExecuteScalar() as long?;
+    }
+
+    internal static void ForgetRestored(World world) => Run(world, $"DELETE FROM {Progress} WHERE item = '{Came}'");
+
+    internal static void GiveUpMissing(World world) => Run(world, $"UPDATE {Progress} SET rows = 0 WHERE item = '{Came}'");
+
+    private static void Run(World world, string sql)
+    {
+        using var connection = PostgresStore.Instance.OpenWriter(world);
+        using var command = connection.Command(sql);
+        command.ExecuteNonQuery();
+    }
 
     public void Dispose() => _connection.Dispose();
 

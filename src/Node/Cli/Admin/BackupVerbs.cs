@@ -15,6 +15,7 @@ internal static class BackupVerbs
 {
     private const string PassphraseVariable = "GONGZHI_BACKUP_PASSPHRASE";
     private const int PassphraseFileMax = 4_096;
+    private static readonly TimeSpan CheckpointPatience = TimeSpan.FromSeconds(30);
 
     public static Command CreateBackup(AdminCall call)
     {
@@ -61,14 +62,23 @@ internal static class BackupVerbs
         verb.SetAction((parsed, _) => NodeClient.RunAsync(() => RunAsync(() =>
         {
             using var repository = BackupRepository.Look(parsed.GetValue(place)!);
+            var (json, damaged) = (parsed.GetValue(call.Json), 0);
             foreach (var name in repository.Backups())
             {
-                var manifest = BackupManifest.Read(repository.At(name));
-                Console.WriteLine(parsed.GetValue(call.Json)
-                    ? JsonSerializer.Serialize(new { backup = name, taken = manifest.Taken, entries = manifest.Entries, segments = manifest.Segments.Count, postgres = manifest.Postgres, keys = manifest.Keys })
-                    : string.Create(CultureInfo.InvariantCulture, $"{name}\t{manifest.Entries}\t{manifest.Segments.Count}"));
+                try
+                {
+                    var manifest = BackupManifest.Read(repository.At(name));
+                    Console.WriteLine(json
+                        ? JsonSerializer.Serialize(new { backup = name, taken = manifest.Taken, entries = manifest.Entries, segments = manifest.Segments.Count, postgres = manifest.Postgres, keys = manifest.Keys })
+                        : string.Create(CultureInfo.InvariantCulture, $"{name}\t{manifest.Entries}\t{manifest.Segments.Count}"));
+                }
+                catch (InvalidDataException e)
+                {
+                    damaged++;
+                    Console.WriteLine(json ? JsonSerializer.Serialize(new { backup = name, damaged = true }) : Say.In($"{name}\tdamaged: {e.Message}", $"{name}\t已损坏：{e.Message}"));
+                }
             }
-            return Task.FromResult(ExitCode.Ok);
+            return Task.FromResult(damaged == 0 ? ExitCode.Ok : ExitCode.Refused);
         })));
         return verb;
     }
@@ -76,24 +86,23 @@ internal static class BackupVerbs
     private static Verb Verify(AdminCall call)
     {
         var place = In();
-        var verb = new Verb("verify", "Read every file of every backup and name those that are not what was written. Exit codes: 0 all are, 1 something is named, 3 could not be read.",
-            "读取每个备份的全部文件，指出与写入时不符者。退出码：0 全部相符，1 有不符之处，3 无法读取。", "admin backup verify --in /backup/city") { place };
+        var backup = new Option<string?>("--backup") { Description = Say.In("Only this one, by its name.", "只核验指定名称的备份。") };
+        var verb = new Verb("verify", "Read every file of every backup, follow the copy of the log to its signature, and name what is not what was written. Exit codes: 0 all are, 1 something is named, 3 could not be read.",
+            "读取每个备份的全部文件，将存证日志副本核对至其签名，指出与写入时不符者。退出码：0 全部相符，1 有不符之处，3 无法读取。", "admin backup verify --in /backup/city") { place, backup };
         verb.SetAction((parsed, cancel) => NodeClient.RunAsync(() => RunAsync(async () =>
         {
             using var repository = BackupRepository.Look(parsed.GetValue(place)!);
-            var (seen, faults) = (new HashSet<string>(StringComparer.Ordinal), 0);
-            foreach (var name in repository.Backups())
+            var (all, one, json, faults) = (repository.Backups(), parsed.GetValue(backup), parsed.GetValue(call.Json), 0);
+            if (one is not null && !all.Contains(one))
+                throw new CliException(ExitCode.Usage, Say.In($"There is no backup {one}.", $"没有名为 {one} 的备份。"));
+            var looked = one is null ? all : [one];
+            await foreach (var fault in BackupCheck.FaultsAsync(repository, looked, cancel).ConfigureAwait(false))
             {
-                var manifest = BackupManifest.Read(repository.At(name));
-                // A segment that several name is read once.
-                foreach (var fault in await repository.FaultsAsync(name, manifest with { Segments = [.. manifest.Segments.Where(seen.Add)] }, cancel).ConfigureAwait(false))
-                {
-                    faults++;
-                    Console.WriteLine(parsed.GetValue(call.Json) ? JsonSerializer.Serialize(new { backup = name, file = fault }) : Say.In($"{name}: {fault} is missing or not what was backed up.", $"{name}：{fault} 缺失，或与备份时不符。"));
-                }
+                faults++;
+                Console.WriteLine(json ? JsonSerializer.Serialize(new { backup = fault.Backup, file = fault.File }) : Say.In($"{fault.Backup}: {fault.File} is missing or not what was backed up.", $"{fault.Backup}：{fault.File} 缺失，或与备份时不符。"));
             }
-            if (!parsed.GetValue(call.Json))
-                Console.WriteLine(faults == 0 ? Say.In($"{repository.Backups().Count} backups, every file as it was written.", $"共 {repository.Backups().Count} 个备份，全部文件与写入时相符。") : Say.In($"{faults} files are not as they were written.", $"有 {faults} 个文件与写入时不符。"));
+            if (!json)
+                Console.WriteLine(faults == 0 ? Say.In($"{looked.Count} backups, every file as it was written.", $"共 {looked.Count} 个备份，全部文件与写入时相符。") : Say.In($"{faults} files are not as they were written.", $"有 {faults} 个文件与写入时不符。"));
             return faults == 0 ? ExitCode.Ok : ExitCode.Refused;
         })));
         return verb;
@@ -126,33 +135,79 @@ internal static class BackupVerbs
         var to = new Option<string?>("--to") { Description = Say.In("PostgreSQL connection string of an empty database, for a backup of a state in PostgreSQL; GONGZHI__CLUSTER or GONGZHI__DATABASE when left out.", "空数据库的 PostgreSQL 连接串，用于状态在 PostgreSQL 中的备份；不给出时取自 GONGZHI__CLUSTER 或 GONGZHI__DATABASE。") };
         var segments = new Option<string?>("--segments") { Description = Say.In("Where the segments go, as the setting Segments; without it into the data directory.", "数据段的存放处，同 Segments 设置；不给出时放在数据目录中。") };
         var keys = new Option<string?>("--keys") { Description = Say.In("A directory that holds the keys, for a backup without them.", "存放密钥的目录，用于不含密钥的备份。") };
+        var checkpoint = new Option<string?>("--checkpoint") { Description = Say.In("The newest checkpoint of the log that anybody kept, a file or a URL: tells whether entries are missing.", "任何人保存的最新检查点（文件或网址）：据此判断是否缺少条目。") };
         var passphrase = PassphraseFile();
-        var verb = new Verb("restore", "Make a world anew from a backup in an empty place, and follow everything to the signed checkpoint. May be interrupted and called again. Exit codes: 0 restored and verified, 1 refused or not what was backed up, 2 wrong usage, 3 interrupted.",
-            "用备份在空的位置重建世界，并将全部内容核对至已签名的检查点。可中断后重新执行。退出码：0 已恢复并核验，1 被拒绝或与备份时不符，2 用法有误，3 已中断。",
-            "admin restore --from /backup/city --data /srv/gongzhi --passphrase-file /etc/gongzhi/backup-passphrase") { from, backup, data, to, segments, keys, passphrase };
+        var verb = new Verb("restore", "Make a world anew from a backup in an empty place, and follow everything to the signed checkpoint. May be interrupted and called again. Exit codes: 0 restored and verified, 1 refused, not what was backed up, or older than the checkpoint given, 2 wrong usage, 3 interrupted.",
+            "用备份在空的位置重建世界，并将全部内容核对至已签名的检查点。可中断后重新执行。退出码：0 已恢复并核验，1 被拒绝、与备份时不符或早于所给检查点，2 用法有误，3 已中断。",
+            "admin restore --from /backup/city --data /srv/gongzhi --passphrase-file /etc/gongzhi/backup-passphrase") { from, backup, data, to, segments, keys, passphrase, checkpoint };
         verb.SetAction((parsed, cancel) => NodeClient.RunAsync(() => RunAsync(async () =>
         {
             var json = parsed.GetValue(call.Json);
             using var repository = BackupRepository.Look(parsed.GetValue(from)!);
             var settings = NodeConfiguration.Read(null, parsed.GetValue(segments) is { } place ? [KeyValuePair.Create<string, string?>(nameof(NodeOptions.Segments), place)] : []).Options;
             var target = settings with { Data = parsed.GetValue(data)!, Database = parsed.GetValue(to) ?? settings.Cluster ?? settings.Database, Cluster = null };
+            var wanted = new RestoreRequest(parsed.GetValue(backup), target, Passphrase(parsed.GetValue(passphrase)), parsed.GetValue(keys), await CheckpointAsync(parsed.GetValue(checkpoint), cancel).ConfigureAwait(false));
             RestoreReport? report = null;
             await TerminalProgress.StagesAsync(json, async tell =>
-                report = await WorldRestore.RunAsync(repository, parsed.GetValue(backup), target, Passphrase(parsed.GetValue(passphrase)), parsed.GetValue(keys), TimeProvider.System, new Steps(tell), cancel).ConfigureAwait(false)).ConfigureAwait(false);
+                report = await WorldRestore.RunAsync(repository, wanted, TimeProvider.System, new Steps(tell), cancel).ConfigureAwait(false)).ConfigureAwait(false);
             foreach (var found in report!.Check.Findings)
                 Console.WriteLine(json ? JsonSerializer.Serialize(new { code = found.Code, place = found.Place, sentence = found.In(Say.Chinese) }) : $"{found.Code}: {found.Place}: {found.In(Say.Chinese)}");
             if (!report.Check.Ok)
                 throw new CliException(ExitCode.Refused, Say.In("What came back is not what was committed, so no node starts on it. See above; take another backup.", "恢复的内容与所承诺的不符，节点不会在其上启动。见上；请改用另一个备份。"));
-            var age = TimeProvider.System.GetUtcNow() - report.Taken;
-            if (json)
-                Console.WriteLine(JsonSerializer.Serialize(new { backup = report.Backup, taken = report.Taken, recovered = report.Recovered, entries = report.Check.Entries, batches = report.Check.Batches, rows = report.Check.Rows }));
-            else
-                Console.WriteLine(Say.In(
-                    $"Restored {report.Backup}, {Math.Max(0, (long)age.TotalHours)} h old, and verified to the last row: {report.Check.Entries} ledger entries, {report.Check.Batches} batches, {report.Check.Rows} rows. {report.Recovered} entries are of after the backup: they are in the log again, what they speak of is not, and erasures among them have to be made again.\nStart the node with RetainedCheckpoint (the newest checkpoint that anybody kept) or a witness; without either it is read-only.",
-                    $"已恢复 {report.Backup}（{Math.Max(0, (long)age.TotalHours)} 小时前）并逐行核验：{report.Check.Entries} 个存证日志条目、{report.Check.Batches} 个批次、{report.Check.Rows} 行。其中 {report.Recovered} 个条目产生于备份之后：条目已补回存证日志，其内容没有恢复，其中的抹除须重新执行。\n请以 RetainedCheckpoint（任何人保存的最新检查点）或见证方启动节点；二者皆无时节点仅供查阅。"));
-            return ExitCode.Ok;
+            Tell(report, json);
+            return report.Missing > 0 ? ExitCode.Refused : ExitCode.Ok;
         })));
         return verb;
+    }
+
+    private static void Tell(RestoreReport report, bool json)
+    {
+        var hours = Math.Max(0, (long)(TimeProvider.System.GetUtcNow() - report.Taken).TotalHours);
+        if (json)
+        {
+            Console.WriteLine(JsonSerializer.Serialize(new { backup = report.Backup, taken = report.Taken, recovered = report.Recovered, erasures = report.Erasures, missing = report.Missing, entries = report.Check.Entries, batches = report.Check.Batches, rows = report.Check.Rows }));
+            return;
+        }
+        Console.WriteLine(Say.In(
+            $"Restored {report.Backup}, {hours} h old, and verified to the last row: {report.Check.Entries} ledger entries, {report.Check.Batches} batches, {report.Check.Rows} rows.",
+            $"已恢复 {report.Backup}（{hours} 小时前）并逐行核验：{report.Check.Entries} 个存证日志条目、{report.Check.Batches} 个批次、{report.Check.Rows} 行。"));
+        if (report.Recovered > 0)
+            Console.WriteLine(Say.In(
+                $"{report.Recovered} entries are of after the backup's state: they are in the log again; what they speak of is not, unless it was waiting in the state already.",
+                $"其中 {report.Recovered} 个条目产生于备份状态之后：条目已补回存证日志；除当时已在待处理之列者外，其内容没有恢复。"));
+        if (report.Erasures > 0)
+            Console.WriteLine(Say.In(
+                $"{report.Erasures} of them erased something that is here again: make these erasures again before anybody reads.",
+                $"其中 {report.Erasures} 个是抹除，被抹除的内容又出现在此：请在开放查阅之前重新执行这些抹除。"));
+        Console.WriteLine(report.Missing switch
+        {
+            > 0 => Say.In(
+                $"NOT COMPLETE: the checkpoint that you gave has {report.Missing} more entries than any of the backups. The node starts read-only until they are taken from a copy of the log (gongzhi admin ledger recover) or a succession is signed (gongzhi admin ledger succeed).",
+                $"不完整：所给检查点比备份多 {report.Missing} 个条目。在从存证日志副本取回这些条目（gongzhi admin ledger recover）或签署继任声明（gongzhi admin ledger succeed）之前，节点启动后仅供查阅。"),
+            0 => Say.In(
+                "It has everything up to the checkpoint that you gave. Start the node with RetainedCheckpoint naming that checkpoint's file, or with a witness; without either it is read-only.",
+                "内容完整，直至所给检查点。请以 RetainedCheckpoint（指向该检查点文件）或见证方启动节点；二者皆无时节点仅供查阅。"),
+            _ => Say.In(
+                "Start the node with RetainedCheckpoint (the newest checkpoint that anybody kept) or a witness; without either it is read-only.",
+                "请以 RetainedCheckpoint（任何人保存的最新检查点）或见证方启动节点；二者皆无时节点仅供查阅。"),
+        });
+    }
+
+    /// <summary>A checkpoint from a file, or from where a log is served.</summary>
+    private static async Task<byte[]?> CheckpointAsync(string? given, CancellationToken cancel)
+    {
+        if (given is null)
+            return null;
+        if (Uri.TryCreate(given, UriKind.Absolute, out var url) && url.Scheme is "http" or "https")
+        {
+            using var http = new HttpClient { Timeout = CheckpointPatience };
+            var prefix = url.AbsoluteUri.EndsWith("/" + TilePath.Checkpoint, StringComparison.Ordinal) ? new Uri(url, ".") : url;
+            return await new HttpTileSource(http, prefix).ReadAsync(TilePath.Checkpoint, SignedNote.BytesMax, cancel).ConfigureAwait(false)
+                ?? throw new CliException(ExitCode.Usage, Say.In($"There is no checkpoint at {given}.", $"{given} 处没有检查点。"));
+        }
+        if (!File.Exists(given) || new FileInfo(given).Length > SignedNote.BytesMax)
+            throw new CliException(ExitCode.Usage, Say.In($"{given} is not a checkpoint's file.", $"{given} 不是检查点文件。"));
+        return await File.ReadAllBytesAsync(given, cancel).ConfigureAwait(false);
     }
 
     private static Option<string> In() => new("--in") { Description = Say.In("Directory of the backups.", "备份目录。"), Required = true };
@@ -164,7 +219,9 @@ internal static class BackupVerbs
 
     private static string? Passphrase(string? file)
     {
-        if (file is not null && new FileInfo(file) is { Exists: true, Length: > PassphraseFileMax })
+        if (file is not null && !File.Exists(file))
+            throw new CliException(ExitCode.Usage, Say.In($"There is no file {file}.", $"没有文件 {file}。"));
+        if (file is not null && new FileInfo(file).Length > PassphraseFileMax)
             throw new CliException(ExitCode.Usage, Say.In($"{file} is too long for a passphrase.", $"{file} 过长，不是口令文件。"));
         var given = file is null ? Environment.GetEnvironmentVariable(PassphraseVariable) : File.ReadAllText(file).Trim();
         if (string.IsNullOrEmpty(given))

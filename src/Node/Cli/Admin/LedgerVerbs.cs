@@ -80,6 +80,7 @@ internal static class LedgerVerbs
             using var directory = WorldDirectory.Open(StoppedNode.Existing(parsed.GetValue(data)!));
             await SchemaAsync(parsed.GetValue(data)!, directory, cancel).ConfigureAwait(false);
             var done = await LedgerMending.SucceedAsync(directory.World, parsed.GetValue(origin), parsed.GetValue(reason)!, TimeProvider.System, cancel).ConfigureAwait(false);
+            RestoredWorld.GiveUpMissing(directory.World);
             Tell(parsed.GetValue(call.Json), new { size = done.Size, root = Convert.ToBase64String(done.Root.Span), old = done.Old.ToString(), @new = done.New.ToString() },
                 $"The log goes on from entry {done.Size} under the key\n{done.New}\nGive it to whoever checks the log, and to its witnesses. The statement is at /ledger/succession/1 (2, 3 …) once the node runs.",
                 $"存证日志自第 {done.Size} 个条目起改用以下公钥：\n{done.New}\n请将其交给核验者和见证方。节点启动后，声明见 /ledger/succession/1（2、3……）。");
