@@ -55,6 +55,9 @@ public sealed class ShellState
     /// <summary>This world is a drill: every page is watermarked.</summary>
     public bool Drill { get; set; }
 
+    /// <summary>The node takes no changes until its operator has mended it; every page says so.</summary>
+    public bool ReadOnly { get; set; }
+
     /// <summary><c>light</c>, <c>dark</c> (a command wall), or null to follow the device.</summary>
     public string? Theme { get; set; }
 

@@ -72,6 +72,17 @@ public static class Doors
         var to = new Option<FileInfo?>("--to") { Description = "The signed checkpoint to check up to, whatever was added since. 核验至该检查点为止，不论其后是否增长。" };
         var log = new Command("log", "Recompute a whole log from its entries. 由条目重算整个存证日志。") { place, from, to };
         log.SetAction((parse, cancel) => ReportAsync(parse, common, key => LogAsync(parse.GetValue(place)!, parse.GetValue(from), parse.GetValue(to), key, cancel)));
+        var statements = new Argument<string[]>("statement") { Arity = ArgumentArity.OneOrMore, Description = "Statements as /ledger/succession/N, oldest first: files or addresses. 承继声明，从最早的开始：文件或网址。" };
+        var succession = new Command("succession", "Prove that a log goes on under another key, and print it. 证明存证日志改用了另一密钥，并输出该公钥。") { statements };
+        succession.SetAction((parse, cancel) => ReportAsync(parse, common, key => EachAsync(parse.GetValue(statements)!, new SuccessionCheck(key).Check, cancel)));
+
+        var notes = new Argument<string[]>("checkpoint") { Arity = ArgumentArity.OneOrMore, Description = "Signed checkpoints: files or addresses, such as /ledger/witnessed. 已签名的检查点：文件或网址。" };
+        var trusted = new Option<FileInfo[]>("--witness") { Description = "A file with the key of a witness that is trusted; may be given several times. 受信任见证方的公钥文件，可多次给出。", AllowMultipleArgumentsPerToken = false };
+        var quorum = new Option<int?>("--quorum") { Description = "How many of them must have cosigned; all by default. 至少须有几个联署，默认全部。" };
+        var checkpoint = new Command("checkpoint", "Prove that a checkpoint is signed by the log and cosigned by its witnesses. 证明检查点由存证日志签名并由见证方联署。") { notes, trusted, quorum };
+        checkpoint.SetAction((parse, cancel) => ReportAsync(parse, common, key => CheckpointsAsync(parse.GetValue(notes)!, key, parse.GetValue(trusted) ?? [], parse.GetValue(quorum), cancel)));
+        root.Add(succession);
+        root.Add(checkpoint);
         root.Add(row);
         root.Add(log);
         root.Add(receipt);
@@ -143,6 +154,23 @@ public static class Doors
             var (bytes, unread) = await Fetched.ReadAsync(place, ProofJsonContext.BytesMax, cancel);
             yield return (Fetched.Name(place), unread ?? check(bytes!));
         }
+    }
+
+    private static async IAsyncEnumerable<(string, Verdict)> CheckpointsAsync(
+        string[] places, NoteVerifier key, FileInfo[] trusted, int? quorum, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancel)
+    {
+        var witnesses = new List<NoteVerifier>();
+        foreach (var file in trusted)
+        {
+            var (bytes, unread) = Read(file, 4096);
+            if (bytes is null || !NoteVerifier.TryParse(System.Text.Encoding.UTF8.GetString(bytes).Trim(), out var witness) || witness.Type != NoteKeyType.CosignatureV1)
+            {
+                yield return (file.Name, unread ?? Verdict.Unusable("This file does not hold a witness's key.", "该文件不是见证方的公钥。"));
+                yield break;
+            }
+            witnesses.Add(witness);
+        }
+        await foreach (var result in EachAsync(places, bytes => CheckpointCheck.Check(bytes, key, witnesses, quorum ?? witnesses.Count), cancel)) yield return result;
     }
 
     private static async IAsyncEnumerable<(string, Verdict)> LogAsync(

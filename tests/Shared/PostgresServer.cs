@@ -12,13 +12,9 @@ namespace Gongzhi.Tests.Shared;
 /// </summary>
 public sealed class PostgresServer : IAsyncDisposable
 {
-    private static readonly Lazy<Task<PostgresServer>> Kept = new(() => Task.Run(async () =>
-    {
-        var server = await StartAsync(durable: false).ConfigureAwait(false);
-        // Nobody is left to dispose what a whole process shares; the programs of the cluster end with it.
-        AppDomain.CurrentDomain.ProcessExit += (_, _) => server.DisposeAsync().AsTask().GetAwaiter().GetResult();
-        return server;
-    }));
+    // Nobody is left to dispose what a whole process shares: whoever watches it (Watch) stops the server once the process is gone. Not in the process's own exit, which a test runner
+    // ends by force, as a failure, when removing hundreds of databases takes it more than ten seconds.
+    private static readonly Lazy<Task<PostgresServer>> Kept = new(() => Task.Run(() => StartAsync(durable: false)));
 
     private static readonly string? Programs = Find();
     private readonly string _root;
@@ -61,6 +57,38 @@ public sealed class PostgresServer : IAsyncDisposable
         await server.StartAgainAsync().ConfigureAwait(false);
         server.Watch();
         return server;
+    }
+
+    /// <summary>A streaming replica of this server, which answers readings and follows until it is promoted.</summary>
+    public async Task<PostgresServer> ReplicaAsync()
+    {
+        var root = Directory.CreateTempSubdirectory("gongzhi-pg-").FullName;
+        if (Environment.UserName == "root")
+            await RunAsync("chown", "postgres", root).ConfigureAwait(false);
+        var replica = new PostgresServer(root, FreePort(), durable: true, "127.0.0.1");
+        await AsOwnerAsync("pg_basebackup", "-h", "127.0.0.1", "-p", Port.ToString(CultureInfo.InvariantCulture), "-U", "gongzhi", "-D", replica.Data, "-R", "-X", "stream", "-c", "fast").ConfigureAwait(false);
+        await replica.StartAgainAsync().ConfigureAwait(false);
+        replica.Watch();
+        return replica;
+    }
+
+    /// <summary>Waits until this replica has replayed what the primary has committed by now.</summary>
+    public async Task CaughtUpAsync(PostgresServer primary)
+    {
+        var target = await ScalarAsync(primary, "SELECT pg_current_wal_lsn()::text").ConfigureAwait(false);
+        while (await ScalarAsync(this, $"SELECT (pg_last_wal_replay_lsn() >= '{target}'::pg_lsn)::text").ConfigureAwait(false) != "true")
+            await Task.Delay(20).ConfigureAwait(false);
+    }
+
+    /// <summary>Makes this replica a server of its own as it stands: what its primary committed and it never received is lost.</summary>
+    public Task PromoteAsync() => AsOwnerAsync("pg_ctl", "-D", Data, "-w", "promote");
+
+    private static async Task<string?> ScalarAsync(PostgresServer server, string sql)
+    {
+        await using var connection = new NpgsqlConnection(server.ConnectionString("postgres") + ";Pooling=false");
+        await connection.OpenAsync().ConfigureAwait(false);
+        await using var command = new NpgsqlCommand(sql, connection);
+        return await command.ExecuteScalarAsync().ConfigureAwait(false) as string;
     }
 
     /// <summary>A test run that is killed disposes nothing: a shell of its own waits for this process to be gone, stops what is left and removes it.</summary>

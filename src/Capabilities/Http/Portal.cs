@@ -59,6 +59,7 @@ public static class Portal
             shell.Posture = (Ui.PostureLevel)(int)state.Level;
             shell.PostureArea = PlaceName(services.GetRequiredService<TerritoryStore>(), state.Area);
         }
+        shell.ReadOnly = services.GetRequiredService<Core.Storage.WriteGate>().Shut is not null;
         shell.Drill = services.GetRequiredService<World>().Kind == WorldKind.Drill;
     }
 

@@ -14,6 +14,7 @@ public static class HostProblems
     public static readonly Problem StoreUnavailable = new("store.unavailable", 503, "The store cannot take changes at the moment; nothing was kept. Try again shortly.");
     public static readonly Problem StorageFull = Core.Storage.StorageFull.Problem;
     public static readonly Problem NodeStopped = new("node.stopped", 503, "The node has stopped taking changes until an operator restarts it. A change on its way just then may have been kept: repeat it with the same idempotency key.");
+    public static readonly Problem ReadOnly = new("ledger.readOnly", 503, "This node takes no changes: what it stores does not continue what is known of its ledger. Its operator has to mend that first; what is public can be read.");
     public static readonly Problem Timeout = new("request.timeout", 503, "The request took longer than allowed and was ended. Try again, or ask for less.");
     public static readonly Problem SlowBody = new("request.slow", 408, "The body of the request came too slowly.");
     public static readonly Problem Malformed = new("request.malformed", 400, "The request cannot be read: its body or a parameter is not in the expected form.");
@@ -43,7 +44,7 @@ public static class HostProblems
 
     public static IReadOnlyList<Problem> All { get; } =
     [
-        Internal, StoreUnavailable, StorageFull, NodeStopped, Timeout, SlowBody, Malformed, TooLarge, MediaType, NotAcceptable, Method, Unknown,
+        Internal, StoreUnavailable, StorageFull, NodeStopped, ReadOnly, Timeout, SlowBody, Malformed, TooLarge, MediaType, NotAcceptable, Method, Unknown,
         SignInNeeded, Denied, CrossSite, Antiforgery, RateLimited, SignInFailed, PasswordWrong, Locked, CodeWrong, PasswordRefused, PasskeyFailed,
         ProviderUnavailable, ProviderFailed, IdentityUnlinked, Disabled, Suspended, SetupClosed, ConsentNeeded,
     ];
@@ -140,6 +141,7 @@ public static class ProblemWriting
     public static bool IsMachine(HttpRequest request) =>
         request.Path.StartsWithSegments("/api") || request.Path.StartsWithSegments("/ledger/tile")
         || request.Path.StartsWithSegments("/ledger/checkpoint") || request.Path.StartsWithSegments("/ledger/vkey")
+        || request.Path.StartsWithSegments("/ledger/witnessed") || request.Path.StartsWithSegments("/witness")
         || request.Path.StartsWithSegments("/open311") || request.Path.StartsWithSegments("/health")
         || !request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase);
 

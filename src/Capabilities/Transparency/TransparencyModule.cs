@@ -6,6 +6,7 @@ public static class TransparencyModule
     public static void MapTransparency(this IEndpointRouteBuilder app)
     {
         app.MapLedger();
+        app.MapWitness();
         app.MapAccesses();
     }
 }

@@ -43,7 +43,7 @@ public static class AuditVerifier
                 Follow(id, content, state, findings);
             }
         }
-        using (var command = Command(connection, transaction, "SELECT p.id, p.entry FROM ledger_pending p WHERE NOT EXISTS (SELECT 1 FROM audit_change c WHERE c.id = p.id)"))
+        using (var command = Command(connection, transaction, $"SELECT p.id, p.entry FROM ledger_pending p WHERE NOT EXISTS (SELECT 1 FROM audit_change c WHERE c.id = p.id){LostEntries.Without(connection, transaction)}"))
         using (var reader = command.ExecuteReader())
         {
             while (reader.Read())

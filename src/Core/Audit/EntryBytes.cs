@@ -54,6 +54,17 @@ public static class EntryBytes
         return hash.GetHashAndReset();
     }
 
+    /// <summary>The id of an entry of any kind; null when the bytes are no entry of ours.</summary>
+    internal static Guid? Id(ReadOnlySpan<byte> entry)
+    {
+        // [ "gongzhi/entry", 1, kind, id, … ]: kinds are shorter than 24 bytes, so each head is one byte.
+        var start = (byte[])[TextString | 13, .. "gongzhi/entry"u8, 1];
+        if (entry.Length < start.Length + 2 || (entry[0] & 0xE0) != ArrayOf || !entry[1..].StartsWith(start) || (entry[start.Length + 1] & 0xE0) != TextString)
+            return null;
+        var at = start.Length + 2 + (entry[start.Length + 1] & 0x1F);
+        return (entry[start.Length + 1] & 0x1F) < 24 && entry.Length >= at + 17 && entry[at] == (ByteString | 16) ? new Guid(entry.Slice(at + 1, 16), bigEndian: true) : null;
+    }
+
     /// <summary>Whether the bytes begin as an entry of this kind with one commitment.</summary>
     internal static bool IsKind(ReadOnlySpan<byte> entry, string kind)
     {

@@ -49,5 +49,5 @@ public static class PendingEntries
         return bytes[6] >> 4 == 7 ? bytes : throw new ArgumentException("An entry id is a UUIDv7.", nameof(id));
     }
 
-    private static long Created(Guid id) => (BinaryPrimitives.ReadInt64BigEndian(id.ToByteArray(bigEndian: true)) >> 16 & 0xFFFF_FFFF_FFFF) * 1_000;
+    internal static long Created(Guid id) => (BinaryPrimitives.ReadInt64BigEndian(id.ToByteArray(bigEndian: true)) >> 16 & 0xFFFF_FFFF_FFFF) * 1_000;
 }

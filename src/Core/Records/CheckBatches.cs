@@ -110,9 +110,9 @@ internal static class CheckBatches
         byte[] head = [0x89, 0x6D, .. "gongzhi/entry"u8, 0x01, 0x65, .. "batch"u8];
         using var command = connection.CreateCommand();
         command.Transaction = snapshot;
-        command.CommandText = """
+        command.CommandText = $"""
             SELECT p.id, p.log_index FROM ledger_pending p
-            WHERE substr(p.entry, 1, CAST(@length AS integer)) = @head AND NOT EXISTS (SELECT 1 FROM batch b WHERE b.entry = p.id)
+            WHERE substr(p.entry, 1, CAST(@length AS integer)) = @head AND NOT EXISTS (SELECT 1 FROM batch b WHERE b.entry = p.id){LostEntries.Without(connection, snapshot)}
             """;
         command.Set("@length", head.Length);
         command.Set("@head", head);

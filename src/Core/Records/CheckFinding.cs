@@ -84,6 +84,9 @@ public enum CheckStage { Ledger, Segments, Tail, Batches, State }
 public sealed record RecordCheckReport(IReadOnlyList<CheckFinding> Findings, long Found, long Entries, long Segments, long Rows, long Batches)
 {
     public bool Ok => Found == 0;
+
+    /// <summary>Entries that an operator took back into the log after a loss, without what they speak of.</summary>
+    public long Lost { get; init; }
 }
 
 /// <summary>Gathers findings from several threads, each thing once.</summary>

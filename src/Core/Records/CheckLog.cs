@@ -23,7 +23,7 @@ internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings fin
     {
         if (!await ThereAsync(cancel).ConfigureAwait(false))
             return; // Nothing was ever signed; CompareAsync demands that the database say so too.
-        if ((key ?? LoadKey()) is not { } trusted)
+        if ((key ?? LedgerKeys.Look(world)) is not { } trusted)
         {
             findings.Add(new CheckFinding(CheckKind.Checkpoint, "keys/ledger.skey",
                 "The ledger's key is missing or cannot be read, so no signature can be checked.", "存证日志密钥缺失或无法读取，因此无法核对签名。"));
@@ -229,22 +229,5 @@ internal sealed class CheckLog(World world, NoteVerifier? key, CheckFindings fin
         {
             return (path, null);
         }
-    }
-
-    private NoteVerifier? LoadKey()
-    {
-        byte[]? kept;
-        try
-        {
-            kept = WorldKeys.Find(world, Sequencer.KeyName);
-        }
-        catch (WorldKeyException)
-        {
-            return null;
-        }
-        if (kept is null || !NoteSigner.TryParse(System.Text.Encoding.UTF8.GetString(kept).Trim(), out var signer))
-            return null;
-        using (signer)
-            return signer.Verifier;
     }
 }

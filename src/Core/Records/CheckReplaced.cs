@@ -128,7 +128,7 @@ internal sealed class CheckReplaced(World world, CheckFindings findings)
                 OR NOT EXISTS (SELECT 1 FROM replaced r WHERE r.dataset = e.dataset AND r.batch = e.batch AND r.ordinal = e.ordinal AND r.leaf IS NOT NULL)
             """, "node.db erased", n => $"{n} rows are listed as erased, but by no erasure, or without the leaf that stays of an erased row.", n => $"有 {n} 行登记为已抹除，但没有相应的抹除登记，或缺少应保留的叶哈希。");
         byte[] head = [0x85, 0x6D, .. "gongzhi/entry"u8, 0x01, 0x67, .. "erasure"u8];
-        Count(connection, snapshot, $"SELECT count(*) FROM ledger_pending p WHERE substr(p.entry, 1, {head.Length}) = {SqlStore.Of(connection).Literal(head)} AND NOT EXISTS (SELECT 1 FROM erasure e WHERE e.id = p.id)",
+        Count(connection, snapshot, $"SELECT count(*) FROM ledger_pending p WHERE substr(p.entry, 1, {head.Length}) = {SqlStore.Of(connection).Literal(head)} AND NOT EXISTS (SELECT 1 FROM erasure e WHERE e.id = p.id){LostEntries.Without(connection, snapshot)}",
             "node.db erasure", n => $"{n} ledger entries commit to an erasure that is not in the database.", n => $"有 {n} 个存证日志条目所承诺的抹除不在数据库中。");
     }
 

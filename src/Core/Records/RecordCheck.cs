@@ -42,7 +42,7 @@ public static class RecordCheck
         var log = new CheckLog(world, options.Key, findings, progress);
         // The checkpoint is read before the database: every entry it covers is then in the snapshot.
         await log.AuditAsync(cancel).ConfigureAwait(false);
-        long rows = 0, segments = 0, batches = 0;
+        long rows = 0, segments = 0, batches = 0, lost = 0;
         if (world.Database is null && !File.Exists(world.DatabasePath))
         {
             findings.Add(Unreadable("it is missing"));
@@ -65,6 +65,8 @@ public static class RecordCheck
             (rows, segments) = (check.Rows, check.Segments);
             batches = await CheckBatches.RunAsync(connection, snapshot, log, findings, progress, cancel).ConfigureAwait(false);
             CheckBatches.Accesses(connection, snapshot, log, findings, cancel);
+            LedgerEvents.Check(connection, snapshot, findings);
+            lost = LedgerEvents.Lost(connection, snapshot);
         }
         catch (DbException e) when (StoreFaults.IsDamaged(e))
         {
@@ -78,7 +80,7 @@ public static class RecordCheck
         {
             findings.Add(Unreadable(e.Message));
         }
-        return new RecordCheckReport(findings.List, findings.Found, log.Entries, segments, rows, batches);
+        return new RecordCheckReport(findings.List, findings.Found, log.Entries, segments, rows, batches) { Lost = lost };
     }
 
     /// <summary>A connection that cannot write.</summary>

@@ -83,6 +83,10 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
     /// <summary>Reads the lists from SQL and sweeps files that no list names (left by a crash before its commit).</summary>
     public async Task OpenAsync(CancellationToken cancel)
     {
+        // Files that an older state does not name may be those of the newer one.
+        var sweeps = writer.Gate.Shut is null;
+        if (!sweeps)
+            KeepsUp = false;
         writer.Feed.Follow(FeedTopic.Records, Follow);
         // Where others write at the same time, a merge may take a file away between the look at the list and the look at the files.
         for (var attempt = 1; ; attempt++)
@@ -90,7 +94,7 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
             var listed = Load();
             try
             {
-                await Segments.OpenAsync(listed, cancel).ConfigureAwait(false);
+                await Segments.OpenAsync(listed, sweeps, cancel).ConfigureAwait(false);
                 break;
             }
             catch (InvalidDataException) when (Segments.Shared && attempt < OpenAttempts && !ListedNames().IsSupersetOf(listed))
@@ -99,6 +103,11 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
             }
         }
         await writer.Feed.CurrentAsync(cancel).ConfigureAwait(false);
+        if (!sweeps)
+        {
+            LookAgain();
+            return;
+        }
         await SweepAsync(cancel).ConfigureAwait(false);
         DurableFile.Sweep(world.RejectDirectory, name => Guid.TryParse(Path.GetFileNameWithoutExtension(name), out var batch) && name.EndsWith(".csv", StringComparison.Ordinal) && FindBatch(batch) is not null);
         foreach (var name in Segments.Files is { } files ? await files.ListAsync("rejects", UnlistedAge, cancel).ConfigureAwait(false) : [])

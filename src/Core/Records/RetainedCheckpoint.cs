@@ -8,7 +8,10 @@ namespace Gongzhi.Core.Records;
 /// is then refused before anything is signed on it. Only where the state is in PostgreSQL; a world in one directory is copied back whole, and this file would go with it.
 /// </summary>
 /// <remarks>Written at most once a second, and at the end: what was published in the last second before a crash may be missing in it.</remarks>
-internal sealed class RetainedCheckpoint(World world, NoteVerifier key, TimeProvider clock)
+/// <param name="key">The key that the log is signed with now.</param>
+/// <param name="before">The keys that it was signed with before.</param>
+/// <param name="succeeded">At which size the last of those ended.</param>
+internal sealed class RetainedCheckpoint(World world, NoteVerifier key, IReadOnlyList<NoteVerifier> before, long succeeded, TimeProvider clock)
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
     private readonly string _path = Path.Combine(world.KeyDirectory, "seen-checkpoint");
@@ -17,7 +20,7 @@ internal sealed class RetainedCheckpoint(World world, NoteVerifier key, TimeProv
     private long _size = -1;
     private long? _at;
 
-    /// <exception cref="LedgerCorruptException">The log does not continue what was kept here, or what the operator has given.</exception>
+    /// <exception cref="LedgerDivergedException">The log does not continue what was kept here, or what the operator has given.</exception>
     public async Task DemandContinuedAsync(TileLog log, CancellationToken cancel)
     {
         if (world.Database is not null && File.Exists(_path))
@@ -63,12 +66,23 @@ internal sealed class RetainedCheckpoint(World world, NoteVerifier key, TimeProv
             throw new LedgerCorruptException(path, $"cannot be read, so the log cannot be compared with it: {e.Message}");
         }
         if (!Checkpoint.TryOpen(note, key, out var kept))
-            throw new LedgerCorruptException(path, "is not a checkpoint signed by this log's key.");
+        {
+            foreach (var old in before)
+            {
+                if (Checkpoint.TryOpen(note, old, out kept))
+                    break;
+            }
+            if (kept is null)
+                throw new LedgerCorruptException(path, "is not a checkpoint signed by this log's key.");
+            // What the old key signed beyond is what the succession has given up, and says so.
+            if (kept.Size > succeeded)
+                return;
+        }
         var head = log.Head;
         if (head.Size < kept.Size)
-            throw new LedgerCorruptException(path, $"is of size {kept.Size}, but the log that is stored has {head.Size} entries: an older state has been put in its place. Nothing is signed on it.");
+            throw new LedgerDivergedException(path, $"is of size {kept.Size}, but the log that is stored has {head.Size} entries: an older state has been put in its place.", kept.Size);
         var proof = await log.ProveConsistencyAsync(kept.Size, head.Size, cancel).ConfigureAwait(false);
         if (!MerkleTree.VerifyConsistency(kept.Size, head.Size, kept.Root.Span, head.Root.Span, proof))
-            throw new LedgerCorruptException(path, $"of size {kept.Size} is not what the log that is stored, of size {head.Size}, continues: it is another history. Nothing is signed on it.");
+            throw new LedgerDivergedException(path, $"of size {kept.Size} is not what the log that is stored, of size {head.Size}, continues: it is another history.", kept.Size);
     }
 }

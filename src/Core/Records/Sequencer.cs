@@ -19,9 +19,6 @@ public sealed class Sequencer : IAsyncDisposable
     /// <summary>Entries taken into one step.</summary>
     public const int StepEntriesMax = 8_192;
 
-    /// <summary>The name of the key that the log is signed with.</summary>
-    internal const string KeyName = "ledger.skey";
-
     private readonly World _world;
     private readonly NodeWriter _writer;
     private readonly TimeProvider _clock;
@@ -53,17 +50,41 @@ public sealed class Sequencer : IAsyncDisposable
     /// <summary>The log; open after <see cref="OpenAsync"/>.</summary>
     public TileLog Log => _tiles ?? throw new InvalidOperationException("The log is not open.");
 
-    /// <summary>Opens the log as it is published, making its key at the first start. Appends nothing.</summary>
-    /// <exception cref="LedgerCorruptException">
-    /// What is stored is not what was signed, or does not continue what this machine or somebody else has kept; names the file.
-    /// </exception>
+    /// <summary>
+    /// Opens the log as it is published, making its key at the first start. Appends nothing. Where what is stored does not continue what this machine or somebody else has kept, changes are refused from
+    /// then on (<see cref="NodeWriter.Gate"/>), and the log is served as it is.
+    /// </summary>
+    /// <exception cref="LedgerCorruptException">What is stored is not what was signed; names the file.</exception>
     public async Task OpenAsync(CancellationToken cancel = default)
     {
-        _signer = LoadKey();
+        if (IsOpen)
+            return;
+        var successions = LedgerEvents.Successions(_world);
+        _signer = LedgerKeys.Load(_world, successions.Count);
+        await LedgerKeys.TakeOverAsync(_world, _signer, successions, cancel).ConfigureAwait(false);
         _tiles = await TileLog.OpenFollowingAsync(_signer, new SqlTreeState(_world, _writer), Tiles ?? LedgerFiles.Open(_world), cancel: cancel).ConfigureAwait(false);
         _answered = _tiles.Head.Size;
-        _retained = new RetainedCheckpoint(_world, _signer.Verifier, _clock);
-        await _retained.DemandContinuedAsync(_tiles, cancel).ConfigureAwait(false);
+        _retained = new RetainedCheckpoint(_world, _signer.Verifier, [.. successions.Select(s => s.Old)], successions.Count > 0 ? successions[^1].Size : 0, _clock);
+        try
+        {
+            if (_tiles.Ahead is { } ahead)
+                throw ahead;
+            await _retained.DemandContinuedAsync(_tiles, cancel).ConfigureAwait(false);
+        }
+        catch (LedgerDivergedException e)
+        {
+            Diverged(e);
+        }
+    }
+
+    /// <summary>Refuses every change from now on: what is stored does not continue what is known of the log. Nothing is signed on it.</summary>
+    public void Diverged(LedgerDivergedException e)
+    {
+        if (_writer.Gate.Shut is not null)
+            return;
+        _writer.Gate.Close(e.Message);
+        _log.LogCritical(e, "What is stored does not continue what is known of the ledger: {Reason} The node is read-only until that is mended; see docs/guide/operator.md, \"An older state\"", e.Message);
+        Refuse(e);
     }
 
     /// <summary>Appends from now on until disposed: for a process that is alone.</summary>
@@ -78,6 +99,10 @@ public sealed class Sequencer : IAsyncDisposable
         try
         {
             await FollowAsync(size, cancel).ConfigureAwait(false);
+        }
+        catch (LedgerDivergedException e)
+        {
+            Diverged(e);
         }
         catch (LedgerCorruptException e)
         {
@@ -150,7 +175,7 @@ public sealed class Sequencer : IAsyncDisposable
         if (_tiles is not null)
         {
             await _tiles.DisposeAsync().ConfigureAwait(false);
-            _retained?.Keep(_tiles, last: true);
+            Keep(last: true);
         }
         _signer?.Dispose();
         _answering.Dispose();
@@ -199,6 +224,15 @@ public sealed class Sequencer : IAsyncDisposable
             {
                 return;
             }
+            catch (Exception e) when (e is LedgerDivergedException or LedgerStepException { InnerException: LedgerDivergedException })
+            {
+                Diverged(e as LedgerDivergedException ?? (LedgerDivergedException)e.InnerException!);
+                return;
+            }
+            catch (Exception) when (_writer.Gate.Shut is not null)
+            {
+                return;
+            }
             catch (LedgerCorruptException e)
             {
                 _log.LogCritical(e, "The ledger is not what was signed; the sequencer has stopped");
@@ -213,6 +247,13 @@ public sealed class Sequencer : IAsyncDisposable
                 Wake();
             }
         }
+    }
+
+    /// <summary>Never in the place of one that this log does not continue.</summary>
+    private void Keep(bool last)
+    {
+        if (_writer.Gate.Shut is null)
+            _retained?.Keep(Log, last);
     }
 
     private void Refuse(LedgerCorruptException e)
@@ -247,7 +288,7 @@ public sealed class Sequencer : IAsyncDisposable
                 }
             }
             _answered = Math.Max(_answered, size);
-            _retained?.Keep(Log, last: false);
+            Keep(last: false);
         }
         finally
         {
@@ -266,17 +307,5 @@ public sealed class Sequencer : IAsyncDisposable
         while (reader.Read())
             entries.Add(new PendingEntry(RecordId.FromBytes((byte[])reader[0]), (byte[])reader[1]));
         return entries;
-    }
-
-    private NoteSigner LoadKey()
-    {
-        var kept = WorldKeys.GetOrMake(_world, KeyName, () =>
-        {
-            using var made = NoteSigner.Generate(_world.LedgerOrigin);
-            return System.Text.Encoding.UTF8.GetBytes(made.ExportPrivateKey() + "\n");
-        });
-        return NoteSigner.TryParse(System.Text.Encoding.UTF8.GetString(kept).Trim(), out var signer)
-            ? signer
-            : throw new LedgerCorruptException("keys/" + KeyName, "The ledger's key cannot be read. Restore it from a backup: without it this log cannot go on.");
     }
 }

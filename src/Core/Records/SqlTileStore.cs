@@ -13,6 +13,15 @@ public static class LedgerFiles
     /// <summary>To be read; makes nothing.</summary>
     public static ITileSource Look(World world) => world.Database is null ? new DirectoryTileSource(world.LedgerDirectory) : new SqlTileStore(world);
 
+    /// <summary>Puts a checkpoint of the same tree under another key in the place of one, if that is still there.</summary>
+    internal static async Task ReplaceCheckpointAsync(World world, ReadOnlyMemory<byte> old, ReadOnlyMemory<byte> next, CancellationToken cancel)
+    {
+        if (world.Database is null)
+            await Open(world).WriteAsync([new(TilePath.Checkpoint, next)], cancel).ConfigureAwait(false);
+        else
+            await SqlTileStore.ReplaceCheckpointAsync(world, old, next, cancel).ConfigureAwait(false);
+    }
+
     /// <summary>The tlog-tiles paths of the tiles and bundles that are kept, superseded partial ones included.</summary>
     public static IEnumerable<string> Tiles(World world)
     {
@@ -109,6 +118,16 @@ public sealed class SqlTileStore(World world) : ITileStore
         catch (DbException e)
         {
             throw new IOException("Superseded tiles could not be removed.", e);
+        }
+    }
+
+    internal static async Task ReplaceCheckpointAsync(World world, ReadOnlyMemory<byte> old, ReadOnlyMemory<byte> next, CancellationToken cancel)
+    {
+        var connection = PostgresStore.OpenLedger(world);
+        await using (connection.ConfigureAwait(false))
+        {
+            using var command = connection.Command("UPDATE ledger_checkpoint SET note = @next WHERE one = 1 AND note = @old").Set("@next", next.ToArray()).Set("@old", old.ToArray());
+            await command.ExecuteNonQueryAsync(cancel).ConfigureAwait(false);
         }
     }
 

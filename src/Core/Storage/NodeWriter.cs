@@ -44,6 +44,9 @@ public sealed class NodeWriter : IAsyncDisposable
     /// <summary>What other machines of the world change.</summary>
     public ChangeFeed Feed { get; }
 
+    /// <summary>Whether changes are taken at all.</summary>
+    public WriteGate Gate { get; init; } = new();
+
     /// <summary>Raised after each group commit, and after another machine's was heard of: for whoever looks for new work in the database.</summary>
     public event Action? Committed;
 
@@ -96,6 +99,7 @@ public sealed class NodeWriter : IAsyncDisposable
 
     private void Enqueue(Work item)
     {
+        Gate.Demand();
         if (_broken is not null)
             throw new WriterStoppedException(_broken);
         if (_queue.Writer.TryWrite(item))
@@ -128,14 +132,14 @@ public sealed class NodeWriter : IAsyncDisposable
                     if (group.Count > 0 || !kept)
                         _log.LogError(e, "A group of {Count} changes could not be committed; nothing of it was kept", group.Count);
                     foreach (var work in group)
-                        work.Fail(new StoreUnavailableException(e));
+                        work.Fail(e is ReadOnlyException ? e : new StoreUnavailableException(e));
                     statements?.Dispose();
                     statements = null;
                     connection?.Dispose();
                     connection = null;
                     // A connection from before the server was started again proves nothing about now: tried once more, with a new one.
                     if (group.Count == 0 && !kept && _queue.Reader.TryRead(out var head))
-                        head.Fail(new StoreUnavailableException(e));
+                        head.Fail(e is ReadOnlyException ? e : new StoreUnavailableException(e));
                 }
                 finally
                 {
@@ -174,6 +178,7 @@ public sealed class NodeWriter : IAsyncDisposable
     /// <returns>False when a work failed and nothing was kept; only when they ran together.</returns>
     private bool RunGroup(KeptStatements statements, List<Work> group, bool together)
     {
+        Gate.Demand();
         using var transaction = _store.BeginWrite(statements.Connection);
         Feed.CatchUp(statements.Connection, transaction);
         var scope = new WriteScope(_store, statements, transaction, Feed.Shared, together);

@@ -135,6 +135,19 @@ public static class WorldKeys
         transaction.Commit();
     }
 
+    /// <summary>Deletes a key that is not used any more.</summary>
+    internal static void Remove(World world, string name)
+    {
+        if (world.Secret is not null)
+        {
+            using var connection = PostgresStore.OpenLedger(world);
+            using var command = connection.Command("DELETE FROM world_key WHERE name = @name").Set("@name", name);
+            command.ExecuteNonQuery();
+        }
+        // Also one that lies there since before the machines shared their keys.
+        File.Delete(Path.Combine(world.KeyDirectory, name));
+    }
+
     /// <summary>Refuses a secret that is not the cluster's, and a world whose keys are in the database when none is given.</summary>
     /// <exception cref="WorldKeyException">So it is.</exception>
     public static void Demand(World world)

@@ -55,6 +55,9 @@ public sealed class TileLog : IAsyncDisposable
     /// <summary>The key that readers verify with.</summary>
     public NoteVerifier Verifier => _signer.Verifier;
 
+    /// <summary>Set where the checkpoint that was found at the opening is ahead of the state: the log is served, and cannot be appended to.</summary>
+    public LedgerDivergedException? Ahead { get; private init; }
+
     /// <summary>The break that stopped this log, or null while it runs.</summary>
     public LedgerCorruptException? Corrupt => _corrupt;
 
@@ -75,7 +78,8 @@ public sealed class TileLog : IAsyncDisposable
 
     /// <summary>
     /// Opens the log as it is published, for a process that may never append: verifies the same, and leaves a step that a crash interrupted
-    /// to whoever appends (<see cref="ResumeAsync"/>). Signs nothing but the checkpoint of a log that has none.
+    /// to whoever appends (<see cref="ResumeAsync"/>). Signs nothing but the checkpoint of a log that has none. A state that is older than the log
+    /// is told by <see cref="Ahead"/>.
     /// </summary>
     /// <exception cref="LedgerCorruptException">State, tiles and checkpoint do not agree.</exception>
     public static async Task<TileLog> OpenFollowingAsync(
@@ -84,8 +88,16 @@ public sealed class TileLog : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(signer);
         options ??= new TileLogOptions();
         options.Check();
-        var tree = await TileTree.ReopenAsync(signer, state, store, complete: false, seen: null, cancel).ConfigureAwait(false);
-        return new TileLog(signer, state, store, options, tree) { _mustReopen = true };
+        try
+        {
+            var tree = await TileTree.ReopenAsync(signer, state, store, complete: false, seen: null, cancel).ConfigureAwait(false);
+            return new TileLog(signer, state, store, options, tree) { _mustReopen = true };
+        }
+        catch (LedgerDivergedException ahead)
+        {
+            var tree = await TileTree.OfPublishedAsync(signer, store, cancel).ConfigureAwait(false);
+            return new TileLog(signer, state, store, options, tree) { _mustReopen = true, Ahead = ahead };
+        }
     }
 
     /// <summary>Completes a step that another process, or this one before, left between its commit and its publication.</summary>

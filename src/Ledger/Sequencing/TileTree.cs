@@ -8,16 +8,11 @@ internal sealed class TileTree
 {
     private readonly NoteSigner _signer;
     private readonly ITileStore _store;
-    private readonly TreeEdge _edge;
-    // The entries of the partial bundle, fewer than 256.
-    private readonly IReadOnlyList<ReadOnlyMemory<byte>> _tail;
+    private readonly StoredTree _tree;
 
-    private TileTree(NoteSigner signer, ITileStore store, TreeEdge edge, IReadOnlyList<ReadOnlyMemory<byte>> tail, TreeHead head)
-    {
-        (_signer, _store, _edge, _tail, Head) = (signer, store, edge, tail, head);
-    }
+    private TileTree(NoteSigner signer, ITileStore store, StoredTree tree) => (_signer, _store, _tree) = (signer, store, tree);
 
-    public TreeHead Head { get; }
+    public TreeHead Head => _tree.Head;
 
     /// <summary>The signed note that was published for this head; empty until it has been.</summary>
     public ReadOnlyMemory<byte> Note { get; private init; }
@@ -43,7 +38,7 @@ internal sealed class TileTree
         var head = step?.After ?? TreeHead.Empty;
         if (published is null && step is not null) throw new LedgerCorruptException(TilePath.Checkpoint, "is missing.");
         if (published is not null && published.Size > head.Size)
-            throw new LedgerCorruptException(TilePath.Checkpoint, $"is of size {published.Size}, ahead of the committed {head.Size}.");
+            throw new LedgerDivergedException(TilePath.Checkpoint, $"is of size {published.Size}, ahead of the committed {head.Size}: the state is older than the log.", published.Size);
 
         if (published is not null && published.Size == head.Size)
         {
@@ -56,8 +51,7 @@ internal sealed class TileTree
 
         var before = step?.Before ?? TreeHead.Empty;
         if (published is not null) await CheckPublishedAsync(store, before, published, cancel).ConfigureAwait(false);
-        var (oldEdge, oldTail) = await LoadEdgeAsync(store, before, cancel).ConfigureAwait(false);
-        var tree = new TileTree(signer, store, oldEdge, oldTail, before);
+        var tree = new TileTree(signer, store, await StoredTree.LoadAsync(store, before, cancel).ConfigureAwait(false));
         if (step is null) return await tree.PublishAsync(cancel).ConfigureAwait(false);
         var (after, files, full) = tree.Plan(step.Entries);
         if (!after.Head.Equals(head)) throw new LedgerCorruptException("state/tree", "its entries do not lead to the root it holds.");
@@ -94,44 +88,31 @@ internal sealed class TileTree
         if (Head.Size < seen.Size) throw WentBack(Head.Size, seen.Size);
         var proof = await new TileReader(_store, Head.Size).RangesAsync(ProofRanges.Consistency(seen.Size, Head.Size), cancel).ConfigureAwait(false);
         if (!MerkleTree.VerifyConsistency(seen.Size, Head.Size, seen.Root.Span, Head.Root.Span, proof))
-            throw new LedgerCorruptException(TilePath.Checkpoint, $"of size {Head.Size} does not continue what was published at size {seen.Size}.");
+            throw new LedgerDivergedException(TilePath.Checkpoint, $"of size {Head.Size} does not continue what was published at size {seen.Size}.", seen.Size);
     }
 
-    private static LedgerCorruptException WentBack(long size, long seen) =>
-        new(TilePath.Checkpoint, $"is of size {size}, but {seen} was published before: an older state has been put in its place.");
+    private static LedgerDivergedException WentBack(long size, long seen) =>
+        new(TilePath.Checkpoint, $"is of size {size}, but {seen} was published before: an older state has been put in its place.", seen);
+
+    /// <summary>The tree that is published, whatever the state says.</summary>
+    /// <exception cref="LedgerCorruptException">There is none, or its tiles do not lead to its root.</exception>
+    public static async Task<TileTree> OfPublishedAsync(NoteSigner signer, ITileStore store, CancellationToken cancel)
+    {
+        var (published, note) = await ReadPublishedAsync(signer, store, cancel).ConfigureAwait(false);
+        return await OfPublishedAsync(signer, store, published ?? throw new LedgerCorruptException(TilePath.Checkpoint, "is missing."), note, cancel).ConfigureAwait(false);
+    }
 
     private static async Task<TileTree> OfPublishedAsync(NoteSigner signer, ITileStore store, Checkpoint published, byte[] note, CancellationToken cancel)
     {
-        var head = new TreeHead(published.Size, published.Root);
-        var (edge, tail) = await LoadEdgeAsync(store, head, cancel).ConfigureAwait(false);
-        return new TileTree(signer, store, edge, tail, head) { Note = note };
+        var tree = await StoredTree.LoadAsync(store, new TreeHead(published.Size, published.Root), cancel).ConfigureAwait(false);
+        return new TileTree(signer, store, tree) { Note = note };
     }
 
     /// <summary>What appending these entries would make, and the files that it changes. Touches nothing.</summary>
     public (TileTree After, List<TileFile> Files, List<TileId> FilledTiles) Plan(IReadOnlyList<PendingEntry> entries)
     {
-        var added = entries.Select(entry => entry.Entry).ToList();
-        var edge = _edge.Clone();
-        var tiles = new List<(TileId Tile, byte[] Hashes)>();
-        edge.Append(MerkleTree.LeafHashes(added), tiles);
-        var files = tiles.Select(tile => new TileFile(tile.Tile.ToString(), tile.Hashes)).ToList();
-        // The tile that was partial before and is full now leaves partial versions behind.
-        var filled = tiles.Where(tile => tile.Tile.Width == TilePath.FullWidth).GroupBy(tile => tile.Tile.Level).Select(level => level.First().Tile).ToList();
-
-        List<ReadOnlyMemory<byte>> pending = [.. _tail, .. added];
-        var bundle = Head.Size >> 8;
-        var at = 0;
-        for (; pending.Count - at >= TilePath.FullWidth; at += TilePath.FullWidth)
-        {
-            var id = new TileId(TilePath.EntriesLevel, bundle++, TilePath.FullWidth);
-            if (at == 0) filled.Add(id);
-            files.Add(new TileFile(id.ToString(), EntryBundle.Encode(pending.GetRange(at, TilePath.FullWidth))));
-        }
-        var tail = pending.GetRange(at, pending.Count - at);
-        if (tail.Count > 0) files.Add(new TileFile(TilePath.Entries(bundle, tail.Count), EntryBundle.Encode(tail)));
-        // Not to keep a caller's larger buffers alive.
-        tail = [.. tail.Select(entry => (ReadOnlyMemory<byte>)entry.ToArray())];
-        return (new TileTree(_signer, _store, edge, tail, new TreeHead(edge.Size, edge.Root())), files, filled);
+        var (after, files, filled) = _tree.Plan([.. entries.Select(entry => entry.Entry)]);
+        return (new TileTree(_signer, _store, after), files, filled);
     }
 
     /// <summary>Writes the tiles of a committed step, then signs and publishes. Only for a head that the state has made current.</summary>
@@ -161,7 +142,7 @@ internal sealed class TileTree
         var note = SignedNote.Create(text, _signer.Sign(text)).Encode();
         if (published is null || published.Size < Head.Size)
             await _store.WriteAsync([new TileFile(TilePath.Checkpoint, note)], cancel).ConfigureAwait(false);
-        return new TileTree(_signer, _store, _edge, _tail, Head) { Note = note };
+        return new TileTree(_signer, _store, _tree) { Note = note };
     }
 
     private static async Task<(Checkpoint? Checkpoint, byte[] Note)> ReadPublishedAsync(NoteSigner signer, ITileStore store, CancellationToken cancel)
@@ -191,49 +172,5 @@ internal sealed class TileTree
         if (published.Size < before.Size && !root.AsSpan().SequenceEqual(published.Root.Span))
             throw new LedgerCorruptException(TilePath.Checkpoint, $"has another root than the tiles at size {published.Size}.");
         // Equal sizes with tiles of another root: the tiles broke, and loading the edge names which.
-    }
-
-    private static async Task<(TreeEdge Edge, IReadOnlyList<ReadOnlyMemory<byte>> Tail)> LoadEdgeAsync(
-        ITileStore store, TreeHead head, CancellationToken cancel)
-    {
-        var reader = new TileReader(store, head.Size);
-        var partials = new List<byte[]>();
-        for (var level = 0; level < TreeEdge.LevelCount(head.Size); level++)
-        {
-            var width = TreeEdge.PartialWidth(head.Size, level);
-            partials.Add(width == 0 ? [] : await reader.TileAsync(level, head.Size >> (8 * (level + 1)), cancel).ConfigureAwait(false));
-        }
-        var edge = TreeEdge.From(head.Size, partials);
-        var tailWidth = TreeEdge.PartialWidth(head.Size, 0);
-        IReadOnlyList<ReadOnlyMemory<byte>> tail = tailWidth == 0 ? [] : await reader.EntriesAsync(head.Size >> 8, cancel).ConfigureAwait(false);
-        var tailHashes = MerkleTree.LeafHashes(tail);
-        var rootHolds = edge.Root().AsSpan().SequenceEqual(head.Root.Span);
-        if (rootHolds && tailHashes.AsSpan().SequenceEqual(edge.Partial(0))) return (edge, tail);
-        if (rootHolds) throw new LedgerCorruptException(TilePath.Entries(head.Size >> 8, tailWidth), "its entries do not hash to their tile.");
-        throw await NameBreakAsync(reader, head, partials, tailHashes, cancel).ConfigureAwait(false);
-    }
-
-    /// <summary>The root does not hold; recompute each partial tile from what lies under it to find the one that broke.</summary>
-    private static async Task<LedgerCorruptException> NameBreakAsync(
-        TileReader reader, TreeHead head, List<byte[]> partials, byte[] tailHashes, CancellationToken cancel)
-    {
-        for (var level = 0; level < partials.Count; level++)
-        {
-            if (partials[level].Length == 0) continue;
-            var index = head.Size >> (8 * (level + 1));
-            var path = TilePath.Tile(level, index, partials[level].Length / MerkleTree.HashBytes);
-            if (level == 0)
-            {
-                if (!tailHashes.AsSpan().SequenceEqual(partials[0])) return new LedgerCorruptException(path, "does not hold the hashes of its entries.");
-                continue;
-            }
-            for (var i = 0; i < partials[level].Length / MerkleTree.HashBytes; i++)
-            {
-                var child = await reader.TileAsync(level - 1, (index << 8) + i, cancel).ConfigureAwait(false);
-                if (!MerkleRoot.Compute(child).AsSpan().SequenceEqual(partials[level].AsSpan(i * MerkleTree.HashBytes, MerkleTree.HashBytes)))
-                    return new LedgerCorruptException(path, $"hash {i} is not that of {TilePath.Tile(level - 1, (index << 8) + i)}.");
-            }
-        }
-        return new LedgerCorruptException("state/tree", $"its root at size {head.Size} is not that of the tiles.");
     }
 }

@@ -65,6 +65,8 @@ internal static class ServeCommand
                 await app.StartAsync(cancel).ConfigureAwait(false);
                 var address = options.PublicUrl ?? app.Urls.First();
                 Console.WriteLine($"Gongzhi is listening on {string.Join(", ", app.Urls)} (world {options.World}, data {Path.GetFullPath(options.Data)})");
+                ServiceNotice.Send(ServiceNotice.Ready);
+                app.Lifetime.ApplicationStopping.Register(() => ServiceNotice.Send(ServiceNotice.Stopping));
                 if (NodeHost.FirstAdministratorSecret(app, options) is { } secret)
                     Console.WriteLine($"Create the first administrator within an hour: {address.TrimEnd('/')}/account/setup?token={secret}");
                 else if (app.Services.GetRequiredService<Gongzhi.Core.Parties.PartyDirectory>().MissingAdministrators() is { Count: > 0 and < 3 } missing)

@@ -1,3 +1,5 @@
+using Gongzhi.Core.Storage;
+
 namespace Gongzhi.Node.Cluster;
 
 /// <summary>A work that runs until it is told to stop: when it fails or ends by itself it is started again, after a pause that doubles with each failure in a row.</summary>
@@ -55,6 +57,12 @@ internal sealed partial class SeatLoop : IDisposable
             }
             catch (OperationCanceledException) when (cancel.IsCancellationRequested)
             {
+                return;
+            }
+            catch (ReadOnlyException)
+            {
+                // For the life of this process; it was said when it began.
+                await Task.Delay(Timeout.InfiniteTimeSpan, _clock, cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 return;
             }
             catch (Exception e)

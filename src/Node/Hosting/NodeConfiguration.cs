@@ -69,6 +69,8 @@ public static class NodeConfiguration
         if (!TimeZoneInfo.TryFindSystemTimeZoneById(options.TimeZone, out _))
             throw new StartRefusedException("TimeZone must be the name of a time zone, such as Asia/Shanghai.");
         _ = options.SegmentPlace();
+        _ = options.WitnessPlaces();
+        _ = options.LogsWitnessed();
         _ = ExternalProvider.Of(options);
         if (options.BootstrapClient is { } client && client.IndexOf(':', StringComparison.Ordinal) is var colon
             && (colon < 1 || client.Length - colon - 1 < 12))

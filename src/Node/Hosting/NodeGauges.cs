@@ -19,6 +19,7 @@ internal sealed class NodeGauges : IHostedService, IDisposable
     {
         (_world, _clock) = (world, clock);
         _meter.CreateObservableGauge("gongzhi.ledger.size", () => sequencer.IsOpen ? sequencer.Log.Head.Size : 0, description: "Entries in the ledger.");
+        _meter.CreateObservableGauge("gongzhi.ledger.stopped", () => writer.Gate.Shut is not null || (sequencer.IsOpen && sequencer.Log.Corrupt is not null) ? 1 : 0, description: "1 while nothing is put into the ledger, because what is stored is not what was signed or does not continue it.");
         _meter.CreateObservableGauge("gongzhi.ledger.waiting", () => Waiting().Count, description: "Entries that are kept and wait to be put into the ledger.");
         _meter.CreateObservableGauge("gongzhi.ledger.lag", () => Waiting().Seconds, "s", "Age of the oldest entry that waits.");
         _meter.CreateObservableGauge("gongzhi.writer.queue", () => writer.Waiting, description: "Changes that wait for the writer.");

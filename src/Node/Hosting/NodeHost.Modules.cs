@@ -19,9 +19,12 @@ using Gongzhi.Core.Signals;
 using Gongzhi.Core.Storage;
 using Gongzhi.Core.Storage.Segments;
 using Gongzhi.Core.Territory;
+using Gongzhi.Core.Witnessing;
+using Gongzhi.Ledger;
 using Gongzhi.Node.Cluster;
 using Gongzhi.Node.Pages;
 using Gongzhi.Node.Tokens;
+using Gongzhi.Node.Witnessing;
 using Microsoft.EntityFrameworkCore;
 
 namespace Gongzhi.Node.Hosting;
@@ -35,6 +38,14 @@ public static partial class NodeHost
         services.AddSingleton<IHotSchema, KeySchema>();
         services.AddSingleton<IHotSchema, ErasureSchema>();
         services.AddSingleton<IHotSchema, LogStateSchema>();
+        services.AddSingleton<IHotSchema, LedgerEventSchema>();
+        services.AddSingleton<IHotSchema, WitnessSchema>();
+        services.AddSingleton<WitnessedLogs>();
+        services.AddSingleton<CosignedCheckpoint>();
+        services.AddSingleton(provider => new Witness(WitnessKey.Load(world), options.LogsWitnessed(), provider.GetRequiredService<WitnessedLogs>(), provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<Witnesses>();
+        if (options.Witnesses is not null)
+            services.AddSingleton<ISeatWork>(provider => provider.GetRequiredService<Witnesses>());
         services.AddSingleton<IHotSchema, PlaceSchema>();
         services.AddSingleton<IModelPart, CatalogModel>();
         services.AddSingleton<IModelPart, PartiesModel>();
@@ -116,7 +127,7 @@ public static partial class NodeHost
         for (var shard = 0; shard < AnalysisRunner.Shards; shard++)
         {
             var own = shard;
-            services.AddSingleton<ISeatWork>(provider => new AnalysisSeat(provider.GetRequiredService<AnalysisRunner>(), own));
+            services.AddSingleton<ISeatWork>(provider => new AnalysisSeat(provider.GetRequiredService<AnalysisRunner>(), own, provider.GetRequiredService<WriteGate>()));
         }
         services.AddSingleton<ISeatWork, ClockSeat>();
         services.AddSingleton<RecordsStartup>();
@@ -161,12 +172,14 @@ public static partial class NodeHost
     {
         public async Task OpenAsync(CancellationToken cancel)
         {
+            var readOnly = writer.Gate.Shut is not null;
             if (world.Shared)
             {
                 // From here on what others change is applied to what is read now.
                 await writer.Feed.CurrentAsync(cancel).ConfigureAwait(false);
                 epoch.Follow(writer.Feed);
-                await machines.EnterAsync(records.Segments.Run!, services.GetRequiredService<Orleans.Runtime.ILocalSiloDetails>().SiloAddress.ToParsableString(), cancel).ConfigureAwait(false);
+                if (!readOnly)
+                    await machines.EnterAsync(records.Segments.Run!, services.GetRequiredService<Orleans.Runtime.ILocalSiloDetails>().SiloAddress.ToParsableString(), cancel).ConfigureAwait(false);
             }
             using (var connection = NodeDatabase.OpenReader(world))
                 epoch.Load(connection);
@@ -175,16 +188,17 @@ public static partial class NodeHost
             await records.OpenAsync(cancel).ConfigureAwait(false);
             _ = fold;
             // Before the keys, which are made from the rows that stay.
-            if (!world.Shared)
+            if (!world.Shared && !readOnly)
                 await erasures.OpenAsync(cancel).ConfigureAwait(false);
             _ = compaction;
             _ = merge;
             _ = sweep;
-            await keys.OpenAsync(catalog, cancel).ConfigureAwait(false);
-            await sequencer.OpenAsync(cancel).ConfigureAwait(false);
+            // Keys are needed by contributions alone.
+            if (!readOnly)
+                await keys.OpenAsync(catalog, cancel).ConfigureAwait(false);
             if (world.Shared)
                 sequencer.Follow(writer.Feed);
-            else
+            else if (!readOnly)
                 sequencer.Start();
         }
     }

@@ -2,12 +2,14 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
+using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
 using Gongzhi.Node.Cluster;
 using Gongzhi.Node.Identity;
 using Gongzhi.Node.Identity.External;
 using Gongzhi.Node.Tokens;
 using Gongzhi.Node.Web;
+using Gongzhi.Node.Witnessing;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Http.Timeouts;
 using Microsoft.AspNetCore.HttpOverrides;
@@ -235,7 +237,11 @@ public static partial class NodeHost
                 });
             }
             await SiloSetup.PrepareAsync(services, cancel).ConfigureAwait(false);
-            await BootstrapClient.PrepareAsync(services, options, cancel).ConfigureAwait(false);
+            // Before anything is changed or swept: is this the state that the log was signed for?
+            await app.Services.GetRequiredService<Sequencer>().OpenAsync(cancel).ConfigureAwait(false);
+            await app.Services.GetRequiredService<Witnesses>().AskAsync(cancel).ConfigureAwait(false);
+            if (app.Services.GetRequiredService<WriteGate>().Shut is null)
+                await BootstrapClient.PrepareAsync(services, options, cancel).ConfigureAwait(false);
         }
         await OpenRecordsAsync(app.Services, cancel).ConfigureAwait(false);
     }

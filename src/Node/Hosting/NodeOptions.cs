@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using Gongzhi.Core;
+using Gongzhi.Ledger;
 
 namespace Gongzhi.Node.Hosting;
 
@@ -187,9 +188,25 @@ public sealed record NodeOptions
     [StringLength(1_000, MinimumLength = 1)]
     public string? ClusterSecretFile { get; init; }
 
-    /// <summary>File that holds a checkpoint of this log as somebody else has kept it: a node whose log does not continue it does not start.</summary>
+    /// <summary>File that holds a checkpoint of this log as somebody else has kept it: a node whose log does not continue it starts read-only.</summary>
     [StringLength(1_000, MinimumLength = 1)]
     public string? RetainedCheckpoint { get; init; }
+
+    /// <summary>Witnesses (C2SP tlog-witness) that cosign this log's checkpoints, separated by semicolons: the witness's key, a space, its address.</summary>
+    [StringLength(8_000, MinimumLength = 1)]
+    public string? Witnesses { get; init; }
+
+    /// <summary>How many of them must have answered at the start, that what is stored is not older than what they have seen; with fewer the node starts read-only.</summary>
+    [Range(0, 64)]
+    public int WitnessesNeeded { get; init; }
+
+    /// <summary>Between two checkpoints that are shown to them, in seconds.</summary>
+    [Range(1, 3_600)]
+    public int WitnessSeconds { get; init; } = 10;
+
+    /// <summary>Keys of other nodes' logs that this node cosigns as their witness, separated by semicolons or lines.</summary>
+    [StringLength(16_000, MinimumLength = 1)]
+    public string? WitnessedLogs { get; init; }
 
     /// <summary>The address of this machine that the others of its cluster reach it by: a private one, never that of every interface.</summary>
     [Required(AllowEmptyStrings = false)]
@@ -247,6 +264,31 @@ public sealed record NodeOptions
         return System.Text.Encoding.UTF8.GetByteCount(secret) is >= Core.Storage.ClusterSecret.BytesMin and <= Core.Storage.ClusterSecret.BytesMax ? secret
             : throw new StartRefusedException($"ClusterSecret must be {Core.Storage.ClusterSecret.BytesMin} to {Core.Storage.ClusterSecret.BytesMax} bytes long.");
     }
+
+    /// <summary>The witnesses with their addresses.</summary>
+    /// <exception cref="StartRefusedException">One is not well written.</exception>
+    internal IReadOnlyList<(NoteVerifier Key, Uri Address)> WitnessPlaces()
+    {
+        var places = new List<(NoteVerifier, Uri)>();
+        foreach (var entry in (Witnesses ?? "").Split([';', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+        {
+            var parts = entry.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+            if (parts.Length != 2 || !NoteVerifier.TryParse(parts[0], out var key) || key.Type != NoteKeyType.CosignatureV1)
+                throw new StartRefusedException($"Witnesses must name for each witness its cosignature key, a space, and its address; this is not so: {entry}");
+            if (!Uri.TryCreate(parts[1], UriKind.Absolute, out var address) || !(address.Scheme == Uri.UriSchemeHttps || (address.Scheme == Uri.UriSchemeHttp && (address.IsLoopback || AllowPlainHttp))))
+                throw new StartRefusedException($"The address of the witness {key.Name} must be https, or http on this machine.");
+            places.Add((key, address));
+        }
+        return places.Count >= WitnessesNeeded ? places : throw new StartRefusedException($"WitnessesNeeded is {WitnessesNeeded}, and Witnesses names {places.Count}.");
+    }
+
+    /// <summary>The logs that are cosigned here.</summary>
+    /// <exception cref="StartRefusedException">One is not well written.</exception>
+    internal IReadOnlyList<NoteVerifier> LogsWitnessed() =>
+    [
+        .. (WitnessedLogs ?? "").Split([';', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
+            .Select(entry => NoteVerifier.TryParse(entry, out var key) && key.Type == NoteKeyType.Ed25519 ? key : throw new StartRefusedException($"WitnessedLogs must name logs' verifier keys; this is none: {entry}")),
+    ];
 
     /// <summary>The place of the segments with its credentials.</summary>
     /// <exception cref="StartRefusedException">It is not well written.</exception>

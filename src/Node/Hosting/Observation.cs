@@ -40,7 +40,7 @@ internal static class Observation
         builder.Services.AddHostedService<NodeGauges>();
         // A drill and a test send nothing out, whatever their configuration says.
         var otlp = world.MayReachOut && options.OtlpEndpoint is { } endpoint ? new Uri(endpoint) : null;
-        builder.Services.AddHealthChecks().AddCheck<StoreHealth>("store").AddCheck<SpaceHealth>("space");
+        builder.Services.AddHealthChecks().AddCheck<StoreHealth>("store").AddCheck<SpaceHealth>("space").AddCheck<LedgerHealth>("ledger");
         var telemetry = builder.Services.AddOpenTelemetry()
             .ConfigureResource(r => r.AddService("gongzhi", serviceInstanceId: world.Name))
             .WithMetrics(m =>
@@ -133,6 +133,16 @@ internal sealed class StoreHealth(NodeWriter writer, IDbContextFactory<NodeDb> d
                 : HealthCheckResult.Unhealthy("The database does not open.");
         }
     }
+}
+
+/// <summary>Whether the ledger goes on. Without it the node still answers, so it stays in service and says what it refuses.</summary>
+internal sealed class LedgerHealth(WriteGate gate, Core.Records.Sequencer sequencer) : IHealthCheck
+{
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+        Task.FromResult(
+            gate.Shut is { } shut ? HealthCheckResult.Degraded($"Read-only: {shut.Reason}")
+            : sequencer.IsOpen && sequencer.Log.Corrupt is { } corrupt ? HealthCheckResult.Degraded($"The ledger is not what was signed: {corrupt.Message}")
+            : HealthCheckResult.Healthy());
 }
 
 /// <summary>Room on the disk: without it the node still answers, so it stays in service and says what it refuses.</summary>

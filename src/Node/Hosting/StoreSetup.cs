@@ -12,16 +12,22 @@ internal static class StoreSetup
     {
         services.AddSingleton(world);
         services.AddSingleton(TimeProvider.System);
-        services.AddDbContextFactory<NodeDb>(o =>
+        services.AddDbContextFactory<NodeDb>((provider, o) =>
         {
             NodeDatabase.Configure(o, world);
+            o.AddInterceptors(provider.GetRequiredService<WriteGateInterceptor>());
             if (world.Database is null)
                 o.AddInterceptors(LibraryStoreConnection.Instance);
         });
+        services.AddSingleton<WriteGate>();
+        services.AddSingleton<WriteGateInterceptor>();
         services.AddSingleton(provider => new NodeWriter(
             world,
             () => provider.GetRequiredService<IDbContextFactory<NodeDb>>().CreateDbContext(),
-            provider.GetRequiredService<ILogger<NodeWriter>>()));
+            provider.GetRequiredService<ILogger<NodeWriter>>())
+        {
+            Gate = provider.GetRequiredService<WriteGate>(),
+        });
         return services;
     }
 }

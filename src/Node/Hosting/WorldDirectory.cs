@@ -41,6 +41,8 @@ public sealed class WorldDirectory : IDisposable
             var world = Identify(options, root);
             foreach (var directory in new[] { world.Segments.Kind == SegmentPlaceKind.S3 ? world.SegmentCacheDirectory : world.SegmentDirectory, world.LedgerDirectory, world.SpoolDirectory, world.RejectDirectory, world.KeyDirectory })
                 MakePrivate(directory);
+            if (!evenIfUnfinished && File.Exists(Path.Combine(root, RestoringMark)))
+                throw new StartRefusedException($"A backup is still being restored into {root}, or that was interrupted. Finish it first: call the command again that began it.");
             if (!evenIfMoved && WorldMove.MovedTo(root) is { } there)
                 throw new StartRefusedException($"The world of {root} was moved to {there}. Two nodes would sign two histories under one key.");
             var database = world.Database is null ? null : Hold(world);
@@ -71,6 +73,18 @@ public sealed class WorldDirectory : IDisposable
         _database?.Dispose();
         _lock.Dispose();
     }
+
+    /// <summary>There while a backup is being restored into the directory.</summary>
+    internal const string RestoringMark = "restoring";
+
+    /// <summary>Written by a restore: what is here may be older than what was signed.</summary>
+    internal const string RestoredMark = "restored.json";
+
+    /// <summary>Whether the directory came back from a backup and no start has been allowed to go on from it yet.</summary>
+    internal static bool IsRestored(World world) => File.Exists(Path.Combine(world.DataDirectory, RestoredMark));
+
+    /// <summary>Somebody who would know has said that nothing newer was signed.</summary>
+    internal static void NotRestored(World world) => File.Delete(Path.Combine(world.DataDirectory, RestoredMark));
 
     /// <summary>Keeps other nodes off the database until it is disposed.</summary>
     private static IDisposable Hold(World world)
@@ -189,7 +203,7 @@ public sealed class WorldDirectory : IDisposable
         }
     }
 
-    private static void MakePrivate(string directory)
+    internal static void MakePrivate(string directory)
     {
         if (OperatingSystem.IsWindows())
             Directory.CreateDirectory(directory);

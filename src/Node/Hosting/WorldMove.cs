@@ -31,7 +31,7 @@ internal static class WorldMove
     private const string Mark = "moved.json";
 
     /// <summary>In the key directory, but no key: it grows.</summary>
-    private const string SeenCheckpoint = "seen-checkpoint";
+    internal const string SeenCheckpoint = "seen-checkpoint";
     private const int TilesAtOnce = 64, TileBytesAtOnce = 8 << 20;
 
     /// <summary>Where the world of a directory has gone; null while it is there.</summary>
@@ -94,7 +94,7 @@ internal static class WorldMove
             Compare(world, shapes, tables, progress);
             // The guards, which the copy took away.
             await NodeHost.MakeSchemaAsync(target, place, cancel).ConfigureAwait(false);
-            var check = await RecordCheck.RunAsync(world, new RecordCheckOptions { Key = Key(source.World) }, new Checking(progress), cancel).ConfigureAwait(false);
+            var check = await RecordCheck.RunAsync(world, new RecordCheckOptions { Key = LedgerKeys.Look(source.World) }, new Checking(progress), cancel).ConfigureAwait(false);
             if (!check.Ok)
                 return new([], check.Entries, segments, check);
             // First the old place refuses, then the new one may: never both.
@@ -197,7 +197,7 @@ internal static class WorldMove
         await using var _ = from.ConfigureAwait(false);
         var to = SegmentStores.Make(target, NoSegmentPeers.Instance, TimeProvider.System, NullLogger.Instance);
         await using var __ = to.ConfigureAwait(false);
-        await to.OpenAsync(new HashSet<string>(), cancel).ConfigureAwait(false);
+        await to.OpenAsync(new HashSet<string>(), sweep: true, cancel).ConfigureAwait(false);
         var names = Names(source, "SELECT name FROM segment ORDER BY number");
         for (var i = 0; i < names.Count; i++)
         {
@@ -270,14 +270,6 @@ internal static class WorldMove
                 throw new InvalidDataException($"The table {shapes[i].Name} arrived with {sum.Rows} rows that are not those that were sent.");
         }
         progress.Report(new(MoveStage.Comparing, shapes.Count, shapes.Count));
-    }
-
-    private static NoteVerifier? Key(World source)
-    {
-        if (!NoteSigner.TryParse(File.ReadAllText(Path.Combine(source.KeyDirectory, "ledger.skey")).Trim(), out var signer))
-            return null;
-        using (signer)
-            return signer.Verifier;
     }
 
     private sealed class Checking(IProgress<MoveProgress> progress) : IProgress<RecordCheckProgress>

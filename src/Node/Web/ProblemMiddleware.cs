@@ -52,6 +52,7 @@ internal sealed class ProblemMiddleware(RequestDelegate next, ILogger<ProblemMid
     {
         BadHttpRequestException bad => HostProblems.For(bad.StatusCode),
         not WriterStoppedException when StorageFull.Is(e) => HostProblems.StorageFull,
+        ReadOnlyException => HostProblems.ReadOnly,
         StoreUnavailableException => HostProblems.StoreUnavailable,
         WriterStoppedException => HostProblems.NodeStopped,
         // Busy, locked, away: the library stores meet the same states as the writer.

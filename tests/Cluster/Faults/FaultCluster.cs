@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net.Http.Json;
 using System.Text.RegularExpressions;
 using Gongzhi.Tests.Shared;
 using Npgsql;
@@ -9,6 +10,9 @@ namespace Gongzhi.Tests.Cluster.Faults;
 internal sealed partial class FaultCluster : IAsyncDisposable
 {
     public const string Dataset = "reports";
+
+    /// <summary>Promises news each minute, and has some once.</summary>
+    public const string Quiet = "quiet";
 
     private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("gongzhi-faults-");
     private readonly Namespace? _apart;
@@ -42,6 +46,10 @@ internal sealed partial class FaultCluster : IAsyncDisposable
             for (var i = 0; i < 3; i++)
                 await cluster.AddAsync(apartFromOthers: apart is not null && i == 2);
             await cluster.Machines[0].DefineAsync(Dataset, personal: false, ("v", "string"));
+            using var quiet = await cluster.Machines[0].Http.PutAsJsonAsync("/api/v1/datasets/" + Quiet, new { title = new { en = Quiet }, owner = "node", expectedEvery = "PT1M", schema = new { fields = new[] { new { name = "v", type = "string" } } } });
+            Assert.True(quiet.IsSuccessStatusCode, await quiet.Content.ReadAsStringAsync());
+            using var news = new StringContent("v\nonce\n", null, "text/csv");
+            Assert.Equal(201, (await cluster.Machines[0].ContributeAsync(Quiet, news)).Status);
             return cluster;
         }
         catch
@@ -111,6 +119,23 @@ internal sealed partial class FaultCluster : IAsyncDisposable
         await connection.OpenAsync();
         await using var command = new NpgsqlCommand(sql, connection);
         return Convert.ToInt64(await command.ExecuteScalarAsync(), CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>Rows of the reports' newest day, as the volume analysis has counted them and as the batches hold them.</summary>
+    public async Task<(long Counted, long Kept)> CountedAsync()
+    {
+        await using var connection = new NpgsqlConnection(_database + ";Pooling=false");
+        await connection.OpenAsync();
+        await using var command = new NpgsqlCommand($"SELECT state FROM analysis_state WHERE analysis = 'volume' AND part LIKE '{Dataset}/%'", connection);
+        if (await command.ExecuteScalarAsync() is not byte[] state)
+            return (-1, 0);
+        using var reader = new BinaryReader(new MemoryStream(state));
+        // As the analysis writes it: its form, what is open, the first and the last index, and then the volume.
+        Assert.Equal(1, reader.ReadByte());
+        _ = (reader.ReadString(), reader.ReadInt64(), reader.ReadInt64());
+        var volume = Gongzhi.Analysis.DailyVolume.Read(reader);
+        var day = new DateTimeOffset(DateOnly.FromDayNumber(volume.Today!.Value).ToDateTime(TimeOnly.MinValue), TimeSpan.FromHours(8)).ToUnixTimeMilliseconds() * 1_000;
+        return (volume.Rows, await ScalarAsync($"SELECT sum(b.rows)::bigint FROM batch b JOIN dataset d ON d.number = b.dataset WHERE d.id = '{Dataset}' AND b.received >= {day.ToString(CultureInfo.InvariantCulture)}"));
     }
 
     public async ValueTask DisposeAsync()

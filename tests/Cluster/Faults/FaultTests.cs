@@ -7,7 +7,8 @@ namespace Gongzhi.Tests.Cluster.Faults;
 
 /// <summary>
 /// Faults under steady load. After each: every acknowledged report is present once on every machine that is left, readers were never shown less than had been acknowledged, and the log is one
-/// straight line that verifies. Once each here; GONGZHI_FAULT_ROUNDS=20 repeats each on one cluster after another.
+/// straight line that verifies, and the analyses have counted every report once. Once each here; GONGZHI_FAULT_ROUNDS=20 repeats each on one cluster after another, and then also waits for the signal of a dataset
+/// that fell silent before the fault: there is one.
 /// </summary>
 public sealed class FaultTests(ITestOutputHelper output)
 {
@@ -120,6 +121,32 @@ public sealed class FaultTests(ITestOutputHelper output)
         }
     }
 
+    /// <summary>
+    /// At least once in, exactly once out: what the volume analysis has counted of the day is what the log holds of it, however often a shard moved and a step was repeated. No two signals say the same, and each has its entry.
+    /// </summary>
+    private static async Task CheckAnalysesAsync(FaultCluster cluster)
+    {
+        var clock = TimeProvider.System;
+        var (counted, kept) = await cluster.CountedAsync();
+        // One that skipped or doubled never comes to the same.
+        for (var began = clock.GetTimestamp(); counted != kept; (counted, kept) = await cluster.CountedAsync())
+        {
+            Assert.True(clock.GetElapsedTime(began) < Soon, $"The analysis has counted {counted} rows of {kept}.");
+            await Task.Delay(TimeSpan.FromMilliseconds(100), clock);
+        }
+        Assert.Equal(0, await cluster.ScalarAsync("SELECT count(*) FROM analysis_position WHERE parked IS NOT NULL"));
+        Assert.Equal(0, await cluster.ScalarAsync("SELECT count(*) FROM (SELECT 1 FROM signal GROUP BY analysis, part, same, first_index HAVING count(*) > 1) twice"));
+        Assert.Equal(0, await cluster.ScalarAsync("SELECT count(*) FROM signal s WHERE NOT EXISTS (SELECT 1 FROM ledger_pending p WHERE p.id = s.id)"));
+        if (Rounds == 1)
+            return;
+        // A minute that was promised and one of patience after the last news.
+        for (var began = clock.GetTimestamp(); await cluster.ScalarAsync(SilentSignals) == 0; await Task.Delay(TimeSpan.FromMilliseconds(500), clock))
+            Assert.True(clock.GetElapsedTime(began) < TimeSpan.FromMinutes(3), "Nobody noticed the silence.");
+        Assert.Equal(1, await cluster.ScalarAsync(SilentSignals));
+    }
+
+    private const string SilentSignals = $"SELECT count(*) FROM signal WHERE kind = 'freshness.silent' AND part = '{FaultCluster.Quiet}'";
+
     private static async Task CheckAsync(FaultCluster cluster, SteadyLoad load, byte[] earlier)
     {
         var expected = load.Acknowledged.Order(StringComparer.Ordinal).ToList();
@@ -135,6 +162,11 @@ public sealed class FaultTests(ITestOutputHelper output)
         var entries = await cluster.ScalarAsync("SELECT count(*) FROM ledger_pending");
         Assert.Equal(entries, await cluster.ScalarAsync("SELECT count(DISTINCT log_index) FROM ledger_pending"));
         Assert.True(await cluster.ScalarAsync("SELECT count(*) FROM batch") >= expected.Count);
+        await CheckAnalysesAsync(cluster);
+        // The signals have entries of their own.
+        for (var began = clock.GetTimestamp(); await cluster.ScalarAsync("SELECT count(*) FROM ledger_pending WHERE log_index IS NULL") > 0; await Task.Delay(TimeSpan.FromMilliseconds(100), clock))
+            Assert.True(clock.GetElapsedTime(began) < Soon, "Entries still wait for the ledger.");
+        entries = await cluster.ScalarAsync("SELECT count(*) FROM ledger_pending");
         // Each machine serves the same log, which goes on from what was signed before the fault and holds every entry once.
         foreach (var machine in cluster.Machines)
         {

@@ -101,10 +101,10 @@ public sealed class TileLogFollowTests
         (switching.Inner, switchingState.Inner) = (replica.Store, older);
         var note = await replica.Store.ReadAsync(TilePath.Checkpoint, SignedNote.BytesMax, None);
 
-        await Assert.ThrowsAsync<LedgerCorruptException>(() => follower.FollowAsync(None));
+        await Assert.ThrowsAsync<LedgerDivergedException>(() => follower.FollowAsync(None));
         // The first failure of the step is the lost compare-and-set; reopening then finds what happened.
-        await Assert.ThrowsAsync<LedgerCorruptException>(() => log.AppendAsync(LogFixture.Entries(22, 1), None));
-        await Assert.ThrowsAsync<LedgerCorruptException>(() => log.ResumeAsync(None));
+        await Assert.ThrowsAsync<LedgerDivergedException>(() => log.AppendAsync(LogFixture.Entries(22, 1), None));
+        await Assert.ThrowsAsync<LedgerDivergedException>(() => log.ResumeAsync(None));
         Assert.NotNull(log.Corrupt);
         Assert.Equal(22, log.Head.Size);
         Assert.Equal(note, await replica.Store.ReadAsync(TilePath.Checkpoint, SignedNote.BytesMax, None));

@@ -129,8 +129,13 @@ public sealed class TileLogTests
         }
         File.WriteAllBytes(Path.Combine(fixture.StateDirectory, "tree"), old);
         using var restored = fixture.State();
-        var broken = await Assert.ThrowsAsync<LedgerCorruptException>(() => TileLog.OpenAsync(fixture.Signer, restored, fixture.Store, cancel: None));
-        Assert.Equal("checkpoint", broken.File);
+        var broken = await Assert.ThrowsAsync<LedgerDivergedException>(() => TileLog.OpenAsync(fixture.Signer, restored, fixture.Store, cancel: None));
+        Assert.Equal(("checkpoint", 10), (broken.File, broken.Seen));
+        // It may be read.
+        await using var following = await TileLog.OpenFollowingAsync(fixture.Signer, restored, fixture.Store, cancel: None);
+        Assert.NotNull(following.Ahead);
+        Assert.Equal(10, following.Head.Size);
+        await Assert.ThrowsAsync<LedgerDivergedException>(() => following.ResumeAsync(None));
     }
 
     [Fact]

@@ -33,7 +33,7 @@ public sealed class PolicyWorld : IAsyncDisposable
         var directory = Directory.CreateTempSubdirectory("gz-policy-").FullName;
         World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.example/log", Database = TestStore.Of(directory) };
         using (var db = Open())
-            NodeDatabase.Prepare(World, db, [Epoch, new PlaceSchema(), new Core.Due.DueSchema()]);
+            Prepare(db);
         Writer = new NodeWriter(World, Open, NullLogger<NodeWriter>.Instance);
         Territory = new TerritoryStore(World, Writer, Epoch, Clock, TimeZoneInfo.FindSystemTimeZoneById("Asia/Shanghai"));
         Territory.Open();
@@ -65,6 +65,9 @@ public sealed class PolicyWorld : IAsyncDisposable
             new() { Name = "card", Type = FieldType.String }, new() { Name = "date", Type = FieldType.Date }, new() { Name = "place", Type = FieldType.Place },
         ],
     };
+
+    /// <summary>Makes the schema, or brings an older one to what the world needs.</summary>
+    public void Prepare(NodeDb db) => NodeDatabase.Prepare(World, db, [Epoch, new PlaceSchema(), new Core.Due.DueSchema()]);
 
     public NodeDb Open()
     {

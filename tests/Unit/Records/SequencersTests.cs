@@ -145,8 +145,12 @@ public sealed class SequencersTests : IAsyncLifetime
             TestStore.Drop(directory);
             TestStore.Copy(backup, directory);
             var before = await StoredAsync(directory);
-            var refused = await Assert.ThrowsAsync<LedgerCorruptException>(() => CoreFixture.OpenAsync(directory, postgres: true));
-            Assert.Contains("older state", refused.Message, StringComparison.Ordinal);
+            await using (var core = await CoreFixture.OpenAsync(directory, postgres: true))
+            {
+                Assert.Contains("older state", core.Writer.Gate.Shut!.Reason, StringComparison.Ordinal);
+                await Assert.ThrowsAsync<ReadOnlyException>(() => GrowAsync(core, 1));
+                Assert.Equal(before, core.Sequencer.Log.CurrentCheckpoint.ToArray());
+            }
             // Nothing was signed on it.
             Assert.Equal(before, await StoredAsync(directory));
         }

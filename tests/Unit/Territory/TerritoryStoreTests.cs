@@ -88,7 +88,7 @@ public sealed class TerritoryStoreTests : IAsyncLifetime
             command.ExecuteNonQuery();
         }
         using (var db = _world.Open())
-            Gongzhi.Core.Storage.NodeDatabase.Prepare(_world.World, db, [_world.Epoch, new PlaceSchema()]);
+            _world.Prepare(db);
         _world.Territory.Open();
         Assert.Equal(4, _world.Territory.Shape(PlaceCode.Parse("1201"))!.NumPoints);
         Assert.Null(_world.Territory.Shape(PlaceCode.Parse("12")));

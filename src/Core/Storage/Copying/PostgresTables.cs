@@ -53,13 +53,15 @@ public sealed class PostgresTables : IDisposable
     }
 
     /// <summary>The tables to be filled, in an order in which each comes after those it refers to.</summary>
-    public IReadOnlyList<TableShape> Shapes()
+    public IReadOnlyList<TableShape> Shapes() => Shapes(_connection, null);
+
+    internal static IReadOnlyList<TableShape> Shapes(System.Data.Common.DbConnection connection, System.Data.Common.DbTransaction? moment)
     {
         var columns = new List<(string Table, TableColumn Column)>();
-        using (var command = _connection.Command("""
+        using (var command = connection.Command("""
             SELECT c.table_name, c.column_name, c.data_type FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
             WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' ORDER BY c.table_name, c.ordinal_position
-            """))
+            """, moment))
         {
             using var reader = command.ExecuteReader();
             while (reader.Read())
@@ -69,10 +71,10 @@ public sealed class PostgresTables : IDisposable
             }
         }
         var refers = new HashSet<(string From, string To)>();
-        using (var command = _connection.Command("""
+        using (var command = connection.Command("""
             SELECT a.relname, b.relname FROM pg_constraint k JOIN pg_class a ON a.oid = k.conrelid JOIN pg_class b ON b.oid = k.confrelid
             WHERE k.contype = 'f' AND k.connamespace = current_schema()::regnamespace AND a.oid <> b.oid
-            """))
+            """, moment))
         {
             using var reader = command.ExecuteReader();
             while (reader.Read())

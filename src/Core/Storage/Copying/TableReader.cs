@@ -42,6 +42,9 @@ public sealed class TableReader : IDisposable
         return names;
     }
 
+    /// <summary>The tables of a PostgreSQL database, in an order in which each comes after those it refers to.</summary>
+    public IReadOnlyList<TableShape> Shapes() => PostgresTables.Shapes(_connection, _moment);
+
     /// <summary>The names of a table's columns.</summary>
     public IReadOnlyCollection<string> Columns(string table)
     {

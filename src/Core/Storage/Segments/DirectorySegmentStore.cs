@@ -43,7 +43,7 @@ public sealed class DirectorySegmentStore : ISegmentStore
 
     public long FetchBytesMax => long.MaxValue;
 
-    public async Task OpenAsync(IReadOnlySet<string> listed, CancellationToken cancel)
+    public async Task OpenAsync(IReadOnlySet<string> listed, bool sweep, CancellationToken cancel)
     {
         System.IO.Directory.CreateDirectory(Directory);
         if (_marks is not null)
@@ -53,6 +53,8 @@ public sealed class DirectorySegmentStore : ISegmentStore
             if (!File.Exists(((ISegmentStore)this).PathOf(name)))
                 throw new InvalidDataException($"The segment file {name}{ISegmentStore.Extension} is listed but missing. Restore it from a backup; nothing was changed.");
         }
+        if (!sweep)
+            return;
         if (_claims is null)
             DurableFile.Sweep(Directory, name => name.EndsWith(ISegmentStore.Extension, StringComparison.Ordinal) && listed.Contains(Path.GetFileNameWithoutExtension(name)));
         else

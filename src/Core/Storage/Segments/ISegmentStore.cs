@@ -26,9 +26,12 @@ public interface ISegmentStore : IAsyncDisposable
     const string Extension = ".parquet";
 
     /// <summary>Before anything else: makes sure that the store is this world's and holds what SQL lists, and removes what a crash left on this machine.</summary>
+    /// <param name="listed">The segments that SQL names.</param>
+    /// <param name="sweep">False to leave everything where it is: what SQL does not name may be named by a newer state of it.</param>
+    /// <param name="cancel">Gives up.</param>
     /// <exception cref="InvalidDataException">A listed segment is missing. Nothing was changed.</exception>
     /// <exception cref="SegmentStoreException">The store belongs to another world, or cannot be reached. Nothing was changed.</exception>
-    Task OpenAsync(IReadOnlySet<string> listed, CancellationToken cancel);
+    Task OpenAsync(IReadOnlySet<string> listed, bool sweep, CancellationToken cancel);
 
     /// <summary>The path for a new file, which does not exist yet.</summary>
     string CreateTemporary();

@@ -41,7 +41,7 @@ public sealed class S3SegmentStore : ISegmentStore
     /// <summary>Bytes of segments on this machine's disk.</summary>
     public long CacheBytes => _cache.Bytes;
 
-    public async Task OpenAsync(IReadOnlySet<string> listed, CancellationToken cancel)
+    public async Task OpenAsync(IReadOnlySet<string> listed, bool sweep, CancellationToken cancel)
     {
         await _objects.CheckAsync(cancel).ConfigureAwait(false);
         SegmentOwner.Check(_world, await _objects.OwnAsync(SegmentOwner.Of(_world), cancel).ConfigureAwait(false));

@@ -34,6 +34,9 @@ internal static class AdminCommand
             KeyVerbs.Create(call),
             CheckVerbs.Create(call),
             MoveVerbs.Create(call),
+            LedgerVerbs.Create(call),
+            BackupVerbs.CreateBackup(call),
+            BackupVerbs.CreateRestore(call),
         };
         command.Add(call.Json);
         command.Add(call.Url);

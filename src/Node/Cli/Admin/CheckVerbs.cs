@@ -72,18 +72,20 @@ internal static class CheckVerbs
         }
         if (json)
         {
-            Console.WriteLine(JsonSerializer.Serialize(new { ok = report.Ok, found = report.Found, entries = report.Entries, batches = report.Batches, segments = report.Segments, rows = report.Rows }, Printed));
+            Console.WriteLine(JsonSerializer.Serialize(new { ok = report.Ok, found = report.Found, entries = report.Entries, batches = report.Batches, segments = report.Segments, rows = report.Rows, lost = report.Lost }, Printed));
             return;
         }
         if (report.Found > report.Findings.Count)
             Console.WriteLine(Say.In($"… {report.Found} findings in all", $"…… 共 {report.Found} 处"));
+        if (report.Lost > 0)
+            Console.WriteLine(Say.In($"{report.Lost} ledger entries came back after a loss, and what they speak of did not.", $"有 {report.Lost} 个存证日志条目是丢失后取回的，其所指的内容没有恢复。"));
         Console.WriteLine(report.Ok
             ? Say.In($"All is what was committed: {report.Entries} ledger entries, {report.Batches} batches, {report.Segments} segments, {report.Rows} rows.",
                 $"全部与所承诺的相符：{report.Entries} 个存证日志条目、{report.Batches} 个批次、{report.Segments} 个数据段、{report.Rows} 行。")
             : Say.In($"Not what was committed: {report.Found} findings above.", $"与所承诺的不符：共 {report.Found} 处，见上。"));
     }
 
-    private static NoteVerifier Key(string given)
+    internal static NoteVerifier Key(string given)
     {
         var text = given;
         if (File.Exists(given))

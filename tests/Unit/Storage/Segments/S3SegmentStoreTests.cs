@@ -186,7 +186,7 @@ public sealed class S3SegmentStoreTests() : SharedSegmentStoreTests(SegmentPlace
         using var places = Places();
         var world = places.World() with { Segments = SegmentPlace.Parse(S3Server.Shared.Url("p").Replace("s3://segments", "s3://nowhere", StringComparison.Ordinal), S3Server.Key, S3Server.Secret) };
         await using var store = SegmentStores.Make(world, NoSegmentPeers.Instance, places.Clock, NullLogger.Instance);
-        var refused = await Assert.ThrowsAsync<SegmentStoreException>(() => store.OpenAsync(new HashSet<string>(), Cancel));
+        var refused = await Assert.ThrowsAsync<SegmentStoreException>(() => store.OpenAsync(new HashSet<string>(), sweep: true, Cancel));
         Assert.Contains("the bucket does not exist", refused.Message, StringComparison.Ordinal);
     }
 

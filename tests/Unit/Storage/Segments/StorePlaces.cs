@@ -55,7 +55,7 @@ internal sealed class StorePlaces : IDisposable
     {
         Directory.CreateDirectory(Data(machine));
         var store = SegmentStores.Make(World(machine, interposed, origin, cacheBytesMax), peers ?? NoSegmentPeers.Instance, Clock, NullLogger.Instance);
-        await store.OpenAsync(listed.ToHashSet(), TestContext.Current.CancellationToken);
+        await store.OpenAsync(listed.ToHashSet(), sweep: true, TestContext.Current.CancellationToken);
         return store;
     }
 
