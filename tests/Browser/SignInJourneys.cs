@@ -1,4 +1,5 @@
 using Gongzhi.Tests.Browser.Pages;
+using Gongzhi.Tests.Http;
 using Microsoft.Playwright;
 
 namespace Gongzhi.Tests.Browser;
@@ -25,6 +26,44 @@ public sealed class SignInJourneys(Site site) : BrowserTest(site)
         Assert.True(await visit.Page.Locator("[data-passkey] button").IsVisibleAsync());
         await visit.GoAsync("/account/totp");
         Assert.Equal("one-time-code", await visit.Page.Locator("#code").GetAttributeAsync("autocomplete"));
+    }
+
+    [Theory, MemberData(nameof(Views), MemberType = typeof(BrowserTest))]
+    public async Task At_the_citys_provider_without_scripts_and_with_an_account_only_when_it_is_linked(string language, int width)
+    {
+        var name = $"city-{language}-{width}";
+        var subject = await Site.City.AddAsync(name);
+        var visit = await VisitAsync(language, width, script: false);
+        visit.MayGoTo(Site.City.Address);
+        await visit.GoAsync("/account/sign-in?returnUrl=%2Fme");
+        var button = visit.Page.GetByRole(AriaRole.Button, new() { Name = language == "en" ? "Sign in with Lanhe City" : "使用澜和市统一身份认证登录" });
+        await button.ClickAsync();
+        await Assertions.Expect(visit.Page).ToHaveURLAsync(new System.Text.RegularExpressions.Regex("^" + Site.City.Issuer + "/account/sign-in"));
+        await new SignInPage(visit.Page).SignInAsync(name, TestNode.Password);
+
+        // Known there, nobody here: the page says whom to ask, and what to tell.
+        await visit.Page.GetByText(language == "en" ? "No account here yet" : "尚未绑定账号").First.WaitForAsync();
+        Assert.Equal(subject, await visit.Page.Locator("main .gz-facts code").First.InnerTextAsync());
+        await visit.AssertFitsAsync();
+        // axe itself is a script.
+        var look = await VisitAsync(language, width);
+        look.MayGoTo(Site.City.Address);
+        await look.Context.AddCookiesAsync((await visit.Context.CookiesAsync()).Select(c => new Cookie { Name = c.Name, Value = c.Value, Domain = c.Domain, Path = c.Path }));
+        await look.GoAsync("/account/sign-in");
+        await Accessibility.AssertAsync(look.Page, $"sign-in-provider-{language}-{width}");
+        await look.Page.ClickAsync("[data-provider] button");
+        await look.Page.GetByText(subject).WaitForAsync();
+        await Accessibility.AssertAsync(look.Page, $"unlinked-{language}-{width}");
+        await PictureAsync(look, "unlinked", language, width);
+
+        await Site.LinkAsync(name, subject);
+        await visit.GoAsync("/account/sign-in?returnUrl=%2Fme");
+        await button.ClickAsync();
+        await Assertions.Expect(visit.Page).ToHaveURLAsync(new Uri(Site.Address, "/me").ToString());
+        await visit.GoAsync("/account/security");
+        Assert.Equal(subject, await visit.Page.Locator("main .gz-facts code").First.InnerTextAsync());
+        await visit.AssertFitsAsync();
+        await PictureAsync(visit, "security-provider", language, width);
     }
 
     [Theory]

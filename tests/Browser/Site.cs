@@ -1,6 +1,9 @@
 using System.Text.Json;
+using Gongzhi.Core.Parties;
 using Gongzhi.Node.Hosting;
+using Gongzhi.Node.Identity.External;
 using Gongzhi.Tests.Http;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Playwright;
 
 [assembly: AssemblyFixture(typeof(Gongzhi.Tests.Browser.Site))]
@@ -23,10 +26,14 @@ public sealed class Site : IAsyncLifetime
     private readonly Dictionary<string, string> _sessions = [];
     private Dictionary<string, string> _passwords = [];
     private TestNode? _node;
+    private CityProvider? _city;
     private IPlaywright? _playwright;
     private IBrowser? _browser;
 
     internal TestNode Node => _node ?? throw new InvalidOperationException("There is no node.");
+
+    /// <summary>The city's provider, at which people may sign in to the node.</summary>
+    internal CityProvider City => _city ?? throw new InvalidOperationException("There is no provider.");
 
     public IBrowser Browser => _browser ?? throw new InvalidOperationException("There is no browser.");
 
@@ -43,7 +50,8 @@ public sealed class Site : IAsyncLifetime
         Assertions.SetDefaultExpectTimeout(Visit.PatienceMilliseconds);
         _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = Chromium, Args = Arguments });
         // Tests sign in far more often than people do, and nothing here is about the limits of that.
-        _node = await TestNode.StartAsync(o => o with { BootstrapClient = null, SignInsPerMinute = 0, LockoutAttempts = 100 });
+        _city = await CityProvider.StartAsync();
+        _node = await _city.OfferAsync(o => o with { BootstrapClient = null, LockoutAttempts = 100 });
         var accounts = await SampleLoader.LoadAsync(_node.App.Services, _ => { }, CancellationToken.None);
         _passwords = accounts.ToDictionary(a => a.Name, a => a.Password);
     }
@@ -79,6 +87,16 @@ public sealed class Site : IAsyncLifetime
         }
     }
 
+    /// <summary>An account of the node that one identity of the provider signs in to, as after its owner's invitation.</summary>
+    internal async Task LinkAsync(string name, string subject)
+    {
+        var account = await Node.AddAccountAsync(name);
+        // A party that was put into the table by itself is known to the directory from its next change on.
+        Assert.True((await Node.App.Services.GetRequiredService<PartyDirectory>().RenewStoppedAsync(account.PartyId, "test")).Ok);
+        var linked = await Node.App.Services.GetRequiredService<ExternalIdentities>().AcceptAsync(account, new ProviderSubject(City.Issuer, subject), CancellationToken.None);
+        Assert.True(linked.Ok, linked.Problem?.Detail);
+    }
+
     public async ValueTask DisposeAsync()
     {
         if (_browser is not null)
@@ -86,6 +104,8 @@ public sealed class Site : IAsyncLifetime
         _playwright?.Dispose();
         if (_node is not null)
             await _node.DisposeAsync();
+        if (_city is not null)
+            await _city.DisposeAsync();
         _signingIn.Dispose();
     }
 }

@@ -12,9 +12,9 @@ public sealed class Visit : IAsyncDisposable
     public const int PatienceMilliseconds = 20_000;
 
     private readonly List<string> _complaints = [];
-    private readonly int _port;
+    private readonly HashSet<int> _ports;
 
-    private Visit(IBrowserContext context, IPage page, Uri address) => (Context, Page, _port) = (context, page, address.Port);
+    private Visit(IBrowserContext context, IPage page, Uri address) => (Context, Page, _ports) = (context, page, [address.Port]);
 
     public IBrowserContext Context { get; }
     public IPage Page { get; }
@@ -39,6 +39,9 @@ public sealed class Visit : IAsyncDisposable
         visit.Watch();
         return visit;
     }
+
+    /// <summary>This visit is led to another site on purpose.</summary>
+    public void MayGoTo(Uri site) => _ports.Add(site.Port);
 
     public async Task<IResponse> GoAsync(string path) => (await Page.GotoAsync(path))!;
 
@@ -73,7 +76,7 @@ public sealed class Visit : IAsyncDisposable
         Page.PageError += (_, error) => Complain("script error: " + error);
         Page.Request += (_, request) =>
         {
-            if (new Uri(request.Url) is { Scheme: "http" or "https" } url && !(url.IsLoopback && url.Port == _port))
+            if (new Uri(request.Url) is { Scheme: "http" or "https" } url && !(url.IsLoopback && _ports.Contains(url.Port)))
                 Complain("request to another place: " + request.Url);
         };
         Page.Response += (_, response) =>

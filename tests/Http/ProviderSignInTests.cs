@@ -21,8 +21,7 @@ public sealed class ProviderSignInTests
         var subject = await city.AddAsync("chen");
         await using var node = await city.OfferAsync(o => o with { BootstrapClient = null, Empty = true });
         using var system = await EmptyNodeTests.FirstAsync(node);
-        var (security, securityParty) = await EmptyNodeTests.PersonAsync(node, system, "wang");
-        await EmptyNodeTests.GiveAsync(system, securityParty, Roles.SecurityAdministrator, "node");
+        var (security, audit) = await AdministratorsAsync(node, system);
 
         var invited = await EmptyNodeTests.PostAsync(system, "/api/v1/accounts", new { name = "chen", displayName = "陈园" }, HttpStatusCode.Created);
         var (name, token) = EmptyNodeTests.Parts(invited);
@@ -61,11 +60,14 @@ public sealed class ProviderSignInTests
         Assert.Equal(HttpStatusCode.OK, (await chen.WhoAsync()).StatusCode);
 
         // It is in the audit with its author, the audit is sound, and the answer of the provider is good for one decision.
-        var change = Assert.Single((await security.GetFromJsonAsyncElement("/api/v1/audit/changes?entity=ExternalIdentity")).GetProperty("changes").EnumerateArray()).GetProperty("content");
+        var change = Assert.Single((await audit.GetFromJsonAsyncElement("/api/v1/audit/changes?entity=ExternalIdentity")).GetProperty("changes").EnumerateArray()).GetProperty("content");
         Assert.Equal(("accept invitation by provider", invited.GetProperty("party").GetString()), (change.GetProperty("reason").GetString(), change.GetProperty("author").GetString()));
         using (var twice = await chen.Http.GetAsync("/account/external/done"))
             Assert.Equal("/account/sign-in", twice.Headers.Location?.ToString());
+        using (var verified = await audit.PostAsync("/api/v1/audit/verification", null))
+            Assert.True((await verified.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("sound").GetBoolean());
         security.Dispose();
+        audit.Dispose();
     }
 
     [Fact]
@@ -75,8 +77,7 @@ public sealed class ProviderSignInTests
         var (subject, other) = (await city.AddAsync("chen"), await city.AddAsync("zhou"));
         await using var node = await city.OfferAsync(o => o with { BootstrapClient = null, Empty = true });
         using var system = await EmptyNodeTests.FirstAsync(node);
-        var (security, securityParty) = await EmptyNodeTests.PersonAsync(node, system, "wang");
-        await EmptyNodeTests.GiveAsync(system, securityParty, Roles.SecurityAdministrator, "node");
+        var (security, audit) = await AdministratorsAsync(node, system);
         var (own, party) = await EmptyNodeTests.PersonAsync(node, system, "chen");
 
         using var chen = await new ProviderVisitor(node, city).AtCityAsync("chen");
@@ -86,7 +87,7 @@ public sealed class ProviderSignInTests
             Assert.Equal((city.Issuer, subject), (problem.GetProperty("issuer").GetString(), problem.GetProperty("subject").GetString()));
         }
         Assert.Equal(HttpStatusCode.Unauthorized, (await chen.WhoAsync()).StatusCode);
-        Assert.Equal(3, (await system.GetFromJsonAsyncElement("/api/v1/accounts")).GetProperty("accounts").GetArrayLength());
+        Assert.Equal(4, (await system.GetFromJsonAsyncElement("/api/v1/accounts")).GetProperty("accounts").GetArrayLength());
         using (var back = await chen.Http.GetAsync(await chen.CallbackAsync()))
         using (var page = await HtmlAsync(chen.Http, back.Headers.Location!.OriginalString, "zh-CN"))
         {
@@ -150,10 +151,11 @@ public sealed class ProviderSignInTests
         using (var refused = await zhou.EnterAsync())
             await refused.ProblemAsync(HttpStatusCode.Forbidden, "account.identity-unlinked");
 
-        var reasons = (await security.GetFromJsonAsyncElement("/api/v1/audit/changes?entity=ExternalIdentity")).GetProperty("changes").EnumerateArray()
+        var reasons = (await audit.GetFromJsonAsyncElement("/api/v1/audit/changes?entity=ExternalIdentity")).GetProperty("changes").EnumerateArray()
             .Select(c => c.GetProperty("content").GetProperty("reason").GetString()).Reverse();
-        Assert.Equal(["link identity", "confirm identity", "link identity", "unlink identity"], reasons);
+        Assert.Equal(["link identity", "confirm identity", "accept invitation by provider", "unlink identity", "link identity", "unlink identity"], reasons);
         own.Dispose();
+        audit.Dispose();
         security.Dispose();
     }
 
@@ -183,7 +185,6 @@ public sealed class ProviderSignInTests
             await same.ProblemAsync(HttpStatusCode.Forbidden, "account.suspended");
         using (var removed = await system.DeleteAsync(new Uri("/api/v1/accounts/second/identity", UriKind.Relative)))
             Assert.Equal(HttpStatusCode.OK, removed.StatusCode);
-        // So that the audit of the other account's identity can be read by itself.
         var last = (await system.GetFromJsonAsyncElement("/api/v1/accounts/chen/identity")).GetProperty("subject").GetString();
         Assert.Equal(subject, last);
     }
@@ -259,6 +260,16 @@ public sealed class ProviderSignInTests
         public TimeSpan By { get; set; }
 
         public override DateTimeOffset GetUtcNow() => System.GetUtcNow() + By;
+    }
+
+    /// <summary>The second and the third of the three.</summary>
+    private static async Task<(HttpClient Security, HttpClient Audit)> AdministratorsAsync(TestNode node, HttpClient system)
+    {
+        var (security, securityParty) = await EmptyNodeTests.PersonAsync(node, system, "wang");
+        await EmptyNodeTests.GiveAsync(system, securityParty, Roles.SecurityAdministrator, "node");
+        var (audit, auditParty) = await EmptyNodeTests.PersonAsync(node, system, "li");
+        await EmptyNodeTests.GiveAsync(security, auditParty, Roles.AuditAdministrator, "node");
+        return (security, audit);
     }
 
     private static Task<HttpResponseMessage> ConfirmAsync(HttpClient security, string party, object? word) =>
