@@ -60,7 +60,7 @@ public sealed class DeployTests
         Assert.Throws<StartRefusedException>(() => NodeConfiguration.Validate(new NodeOptions { ClusterSecret = values["CLUSTERSECRET"] }));
         Assert.Throws<StartRefusedException>(() => NodeConfiguration.Validate(new NodeOptions { MetricsToken = values["METRICSTOKEN"] }));
         // Everything else in it is a value that a start takes.
-        NodeConfiguration.Validate(new NodeOptions { Segments = values["SEGMENTS"], PublicUrl = values["PUBLICURL"], SiloPort = int.Parse(values["SILOPORT"], System.Globalization.CultureInfo.InvariantCulture) });
+        NodeConfiguration.Validate(new NodeOptions { Segments = values["SEGMENTS"], SegmentsKey = values["SEGMENTSKEY"], SegmentsSecret = values["SEGMENTSSECRET"], PublicUrl = values["PUBLICURL"], SiloPort = int.Parse(values["SILOPORT"], System.Globalization.CultureInfo.InvariantCulture) });
     }
 
     [Fact]
