@@ -51,7 +51,7 @@ internal sealed class CityProvider : IAsyncDisposable
                     context.Response.IdToken = forge(token);
                 return default;
             }));
-        }));
+        }), ownKeys: true);
         return made = new CityProvider(node);
     }
 

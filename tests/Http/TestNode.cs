@@ -50,10 +50,16 @@ internal sealed class TestNode : IAsyncDisposable
         BootstrapClient = $"{Client}:{Secret}",
     };
 
+    /// <param name="change">Other options than <see cref="NewOptions()"/>.</param>
+    /// <param name="extend">More services.</param>
+    /// <param name="ownsDirectory">Whether the directory goes with the node.</param>
+    /// <param name="ownKeys">Whether it makes its token keys itself, for tests that would not notice if two nodes had the same (<see cref="TestKeys"/>).</param>
     public static async Task<TestNode> StartAsync(
-        Func<NodeOptions, NodeOptions>? change = null, Action<WebApplicationBuilder>? extend = null, bool ownsDirectory = true)
+        Func<NodeOptions, NodeOptions>? change = null, Action<WebApplicationBuilder>? extend = null, bool ownsDirectory = true, bool ownKeys = false)
     {
         var options = change?.Invoke(NewOptions()) ?? NewOptions();
+        if (!ownKeys && options is { ClusterSecret: null, ClusterSecretFile: null })
+            TestKeys.Give(options.Data);
         var app = await NodeHost.BuildAsync(options, extend: extend, map: MapTestRoutes);
         await app.StartAsync();
         return new TestNode(app, options, ownsDirectory);

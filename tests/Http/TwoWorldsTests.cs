@@ -23,8 +23,8 @@ public sealed class TwoWorldsTests : IDisposable
     [InlineData("drill", WorldKind.Drill)]
     public async Task Tokens_cookies_origins_keys_receipts_proofs_and_directories_are_each_worlds_own(string name, WorldKind kind)
     {
-        await using var real = await TestNode.StartAsync(o => o with { World = "main", Kind = WorldKind.Real, TokensPerMinute = 0 });
-        await using var other = await TestNode.StartAsync(o => o with { World = name, Kind = kind, TokensPerMinute = 0 });
+        await using var real = await TestNode.StartAsync(o => o with { World = "main", Kind = WorldKind.Real, TokensPerMinute = 0 }, ownKeys: true);
+        await using var other = await TestNode.StartAsync(o => o with { World = name, Kind = kind, TokensPerMinute = 0 }, ownKeys: true);
         var (one, two) = (World(real), World(other));
         Assert.NotEqual(one.LedgerOrigin, two.LedgerOrigin);
         Assert.NotEqual(one.CookieName("session"), two.CookieName("session"));

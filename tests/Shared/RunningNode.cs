@@ -40,6 +40,8 @@ public sealed class RunningNode : IDisposable
     /// <param name="settings">Further settings by name, as the environment gives them.</param>
     public static async Task<RunningNode> StartAsync(string data, string[] more, params (string Name, string Value)[] settings)
     {
+        if (!settings.Any(s => s.Name.StartsWith("Cluster", StringComparison.Ordinal)))
+            TestKeys.Give(data);
         var node = Spawn([], "127.0.0.1", data, more, settings);
         try
         {

@@ -22,6 +22,26 @@ public static partial class TestStore
     public static PostgresAddress? Of(string directory) =>
         IsPostgres ? new PostgresAddress(Databases.GetOrAdd(Path.GetFullPath(directory), _ => NewAsync(null)).GetAwaiter().GetResult()) : null;
 
+    private static readonly ConcurrentDictionary<string, Lazy<Task<string>>> Prepared = new(StringComparer.Ordinal);
+
+    /// <summary>Likewise; a new database is a copy of one whose schema was made once for the whole run.</summary>
+    /// <param name="directory">The data directory.</param>
+    /// <param name="schema">Of which schema, by a name.</param>
+    /// <param name="prepare">Makes it in an empty database.</param>
+    /// <param name="postgres">Whether it is PostgreSQL whatever the tests of this run work on.</param>
+    public static PostgresAddress? Of(string directory, string schema, Action<PostgresAddress> prepare, bool postgres = false) => !IsPostgres && !postgres ? null
+        : new PostgresAddress(Databases.GetOrAdd(Path.GetFullPath(directory), async _ =>
+        {
+            var template = await Prepared.GetOrAdd(schema, _ => new(async () =>
+            {
+                var made = await NewAsync(null).ConfigureAwait(false);
+                prepare(new PostgresAddress(made));
+                NpgsqlConnection.ClearAllPools();
+                return Name(made);
+            })).Value.ConfigureAwait(false);
+            return await NewAsync(template).ConfigureAwait(false);
+        }).GetAwaiter().GetResult());
+
     /// <summary>A PostgreSQL database for a data directory whatever the tests of this run work on: for what only several machines have.</summary>
     public static PostgresAddress Postgres(string directory) =>
         new(Databases.GetOrAdd(Path.GetFullPath(directory), _ => NewAsync(null)).GetAwaiter().GetResult());

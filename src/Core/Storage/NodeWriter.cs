@@ -119,32 +119,37 @@ public sealed class NodeWriter : IAsyncDisposable
         {
             while (await _queue.Reader.WaitToReadAsync().ConfigureAwait(false))
             {
-                var kept = connection is not null;
-                try
+                for (var tried = false; ; tried = true)
                 {
-                    connection ??= _store.OpenWriter(_world);
-                    RunGroup(statements ??= new KeptStatements(connection), group);
-                }
-                catch (Exception e) when (e is not WriterStoppedException)
-                {
-                    // Nothing was kept: everyone in the group is told to try again, and the connection is not trusted further.
-                    Refusing = e;
-                    if (group.Count > 0 || !kept)
+                    var kept = connection is not null;
+                    try
+                    {
+                        connection ??= _store.OpenWriter(_world);
+                        RunGroup(statements ??= new KeptStatements(connection), group);
+                        break;
+                    }
+                    catch (Exception e) when (e is not WriterStoppedException)
+                    {
+                        // Nothing was kept, and the connection is not trusted further. What was lost with a connection is done again, once, on a new one; and one from before the server was
+                        // started again proves nothing about now.
+                        var lost = group.Count == 0 ? kept : connection is { State: not System.Data.ConnectionState.Open };
+                        statements?.Dispose();
+                        statements = null;
+                        connection?.Dispose();
+                        connection = null;
+                        if (lost && !tried)
+                            continue;
+                        // Everyone in the group is told to try again.
+                        Refusing = e;
                         _log.LogError(e, "A group of {Count} changes could not be committed; nothing of it was kept", group.Count);
-                    foreach (var work in group)
-                        work.Fail(e is ReadOnlyException ? e : new StoreUnavailableException(e));
-                    statements?.Dispose();
-                    statements = null;
-                    connection?.Dispose();
-                    connection = null;
-                    // A connection from before the server was started again proves nothing about now: tried once more, with a new one.
-                    if (group.Count == 0 && !kept && _queue.Reader.TryRead(out var head))
-                        head.Fail(e is ReadOnlyException ? e : new StoreUnavailableException(e));
+                        if (group.Count == 0 && _queue.Reader.TryRead(out var head))
+                            group.Add(head);
+                        foreach (var work in group)
+                            work.Fail(e is ReadOnlyException ? e : new StoreUnavailableException(e));
+                        break;
+                    }
                 }
-                finally
-                {
-                    group.Clear();
-                }
+                group.Clear();
             }
         }
         catch (Exception e)
@@ -169,9 +174,7 @@ public sealed class NodeWriter : IAsyncDisposable
     /// </summary>
     private void RunGroup(KeptStatements statements, List<Work> group)
     {
-        if (_store.IsFar && !RunGroup(statements, group, together: true))
-            RunGroup(statements, group, together: false);
-        else if (!_store.IsFar)
+        if (!_store.IsFar || !RunGroup(statements, group, together: true))
             RunGroup(statements, group, together: false);
     }
 
@@ -199,7 +202,7 @@ public sealed class NodeWriter : IAsyncDisposable
                     work.Run(scope);
                     continue;
                 }
-                catch (Exception e) when (e is not WriterStoppedException)
+                catch (Exception e) when (e is not WriterStoppedException && statements.Connection.State == System.Data.ConnectionState.Open)
                 {
                     return false;
                 }
@@ -211,7 +214,7 @@ public sealed class NodeWriter : IAsyncDisposable
                 work.Run(scope);
                 scope.Kept("RELEASE work").ExecuteNonQuery();
             }
-            catch (Exception e)
+            catch (Exception e) when (statements.Connection.State == System.Data.ConnectionState.Open)
             {
                 transaction.Rollback("work");
                 transaction.Release("work");
@@ -305,7 +308,11 @@ public sealed class NodeWriter : IAsyncDisposable
 
         public TaskCompletionSource<T> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public override void Run(WriteScope scope) => _result = body(scope);
+        public override void Run(WriteScope scope)
+        {
+            _refused = null;
+            _result = body(scope);
+        }
 
         public override void Refuse(Exception e) => _refused = e;
 

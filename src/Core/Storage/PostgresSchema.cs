@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
 using Npgsql;
 
 namespace Gongzhi.Core.Storage;
@@ -9,7 +11,7 @@ public sealed record WorldClaim(string Name, WorldKind Kind, string Origin);
 /// <summary>
 /// Makes the schema in an empty PostgreSQL database, or adds to an older one what this program needs and it lacks: tables, columns with their type's zero, indexes. What is wanted is
 /// made in a schema of its own within the transaction, compared, and taken away again. Nothing is dropped and nothing changes its type, so that machines with the program before
-/// go on beside it. One machine at a time: it holds the writer's lock.
+/// go on beside it. One machine at a time: it holds the writer's lock. What was made is kept with the script that made it, so that a start that finds both unchanged makes nothing anew.
 /// </summary>
 internal static class PostgresSchema
 {
@@ -31,6 +33,10 @@ internal static class PostgresSchema
             silo text NOT NULL,
             began bigint NOT NULL,
             ended bigint NOT NULL);
+        CREATE TABLE IF NOT EXISTS schema_made(
+            one bigint PRIMARY KEY CHECK (one = 1),
+            wanted text NOT NULL,
+            made text NOT NULL);
 
         """;
 
@@ -45,8 +51,11 @@ internal static class PostgresSchema
             throw new SchemaException($"The database belongs to the world {claimed.Name} ({claimed.Kind}, {claimed.Origin}); a world has a database of its own.");
         if (found > latest)
             throw new SchemaException(string.Create(CultureInfo.InvariantCulture, $"The database was written by a newer program (its schema is version {found}, this program knows {latest}). Start the newer program, or restore a backup."));
-        Execute(connection, transaction, PostgresStore.GuardFunctions);
         always = Feed + always;
+        var wanted = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(PostgresStore.GuardFunctions + '\n' + create + '\n' + always)));
+        if (found == latest && IsMade(connection, transaction, wanted))
+            return;
+        Execute(connection, transaction, PostgresStore.GuardFunctions);
         if (found == 0)
         {
             Execute(connection, transaction, create);
@@ -64,7 +73,29 @@ internal static class PostgresSchema
             version.Parameters.AddWithValue("@version", (long)latest);
             version.ExecuteNonQuery();
         }
+        Execute(connection, transaction, $"INSERT INTO schema_made(one, wanted, made) VALUES (1, '{wanted}', ({Made})) ON CONFLICT (one) DO UPDATE SET wanted = excluded.wanted, made = excluded.made");
         world.Durably("commit schema", transaction.Commit);
+    }
+
+    /// <summary>Everything that a script of ours makes, as the catalog has it: tables with their columns, indexes, guards that are on, and the functions they call.</summary>
+    private const string Made = """
+        SELECT encode(sha256(convert_to(coalesce(string_agg(line, E'\n' ORDER BY line COLLATE "C"), ''), 'UTF8')), 'hex') FROM (
+            SELECT 'c ' || c.relname || ' ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull AS line
+                FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+            UNION ALL SELECT 'i ' || indexdef FROM pg_indexes WHERE schemaname = current_schema()
+            UNION ALL SELECT 't ' || t.tgenabled::text || ' ' || pg_get_triggerdef(t.oid)
+                FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal
+            UNION ALL SELECT 'f ' || proname || ' ' || prosrc FROM pg_proc WHERE pronamespace = current_schema()::regnamespace) AS lines
+        """;
+
+    /// <summary>Whether this very script was run last, and the database is still as it left it: a start then changes nothing, and holds nobody up.</summary>
+    private static bool IsMade(NpgsqlConnection connection, NpgsqlTransaction transaction, string wanted)
+    {
+        if (!PostgresStore.Instance.HasTable(connection, transaction, "schema_made"))
+            return false;
+        using var command = new NpgsqlCommand($"SELECT EXISTS (SELECT 1 FROM schema_made WHERE wanted = @wanted AND made = ({Made}))", connection, transaction);
+        command.Parameters.AddWithValue("@wanted", wanted);
+        return command.ExecuteScalar() is true;
     }
 
     /// <summary>

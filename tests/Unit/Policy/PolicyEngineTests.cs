@@ -4,6 +4,7 @@ using Gongzhi.Core.Parties;
 using Gongzhi.Core.Policy;
 using Gongzhi.Core.Posture;
 using Gongzhi.Core.Territory;
+using Gongzhi.Tests.Shared;
 using Xunit;
 
 namespace Gongzhi.Tests.Unit.Policy;
@@ -58,7 +59,7 @@ public sealed class PolicyEngineTests : IAsyncLifetime
     [Fact]
     public async Task Decisions_racing_with_a_revocation_never_outlive_it()
     {
-        using var stop = new CancellationTokenSource();
+        using var stop = new StopAtEnd();
         var caller = _world.As("auditor");
         var readers = Task.Run(() =>
         {

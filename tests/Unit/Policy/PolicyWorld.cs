@@ -31,7 +31,15 @@ public sealed class PolicyWorld : IAsyncDisposable
     public PolicyWorld()
     {
         var directory = Directory.CreateTempSubdirectory("gz-policy-").FullName;
-        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.example/log", Database = TestStore.Of(directory) };
+        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.example/log" };
+        World = World with
+        {
+            Database = TestStore.Of(directory, "policy", at =>
+            {
+                using var db = Open(World with { Database = at });
+                Prepare(World with { Database = at }, db, new PolicyEpoch());
+            }),
+        };
         using (var db = Open())
             Prepare(db);
         Writer = new NodeWriter(World, Open, NullLogger<NodeWriter>.Instance);
@@ -67,12 +75,16 @@ public sealed class PolicyWorld : IAsyncDisposable
     };
 
     /// <summary>Makes the schema, or brings an older one to what the world needs.</summary>
-    public void Prepare(NodeDb db) => NodeDatabase.Prepare(World, db, [Epoch, new PlaceSchema(), new Core.Due.DueSchema()]);
+    public void Prepare(NodeDb db) => Prepare(World, db, Epoch);
 
-    public NodeDb Open()
+    private static void Prepare(World world, NodeDb db, PolicyEpoch epoch) => NodeDatabase.Prepare(world, db, [epoch, new PlaceSchema(), new Core.Due.DueSchema()]);
+
+    public NodeDb Open() => Open(World);
+
+    private NodeDb Open(World world)
     {
         var options = new DbContextOptionsBuilder<NodeDb>();
-        NodeDatabase.Configure(options, World);
+        NodeDatabase.Configure(options, world);
         return new NodeDb(options.Options, _parts);
     }
 

@@ -27,10 +27,9 @@ internal sealed class CoreFixture : IAsyncDisposable
     private CoreFixture(string directory, bool ownsDirectory, Action<string, Action>? interposed, TimeProvider clock, Func<World, ITileStore?> tiles, SegmentPlace segments, ISegmentPeers peers, PostgresAddress? shared, bool postgres, TimeProvider time)
     {
         _ownsDirectory = ownsDirectory;
-        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed, Segments = segments, Database = shared ?? (postgres ? TestStore.Postgres(directory) : TestStore.Of(directory)), Shared = shared is not null, Secret = shared is null ? null : new ClusterSecret("a secret of the tests' own, of no use elsewhere", "test.gongzhi.example/log") };
+        World = new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Interposed = interposed, Segments = segments, Database = shared ?? (interposed is not null ? TestStore.Of(directory) : TestStore.Of(directory, "core", at => Prepare(new World { Name = "test", Kind = WorldKind.Test, DataDirectory = directory, LedgerOrigin = "test.gongzhi.example/log", Database = at }, new PolicyEpoch()), postgres)), Shared = shared is not null, Secret = shared is null ? null : new ClusterSecret("a secret of the tests' own, of no use elsewhere", "test.gongzhi.example/log") };
         var epoch = new PolicyEpoch();
-        using (var db = Open())
-            NodeDatabase.Prepare(World, db, [new RecordSchema(), new KeySchema(), new ErasureSchema(), new LogStateSchema(), new PlaceSchema(), new Core.Signals.SignalSchema(), epoch]);
+        Prepare(World, epoch);
         Writer = new NodeWriter(World, Open, NullLogger<NodeWriter>.Instance);
         Epoch = epoch;
         Writer.Feed.CurrentAsync(CancellationToken.None).GetAwaiter().GetResult();
@@ -188,10 +187,18 @@ internal sealed class CoreFixture : IAsyncDisposable
         }
     }
 
-    private NodeDb Open()
+    private static void Prepare(World world, PolicyEpoch epoch)
+    {
+        using var db = Open(world);
+        NodeDatabase.Prepare(world, db, [new RecordSchema(), new KeySchema(), new ErasureSchema(), new LogStateSchema(), new PlaceSchema(), new Core.Signals.SignalSchema(), epoch]);
+    }
+
+    private NodeDb Open() => Open(World);
+
+    private static NodeDb Open(World world)
     {
         var options = new DbContextOptionsBuilder<NodeDb>();
-        NodeDatabase.Configure(options, World);
+        NodeDatabase.Configure(options, world);
         return new NodeDb(options.Options, [new CatalogModel(), new PartiesModel()]);
     }
 

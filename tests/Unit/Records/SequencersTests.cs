@@ -60,7 +60,7 @@ public sealed class SequencersTests : IAsyncLifetime
         other.Start();
         var dataset = await _core.DefineAsync("d", "{\"owner\":\"office\",\"schema\":{\"fields\":[{\"name\":\"n\",\"type\":\"integer\"}]}}");
         // Each learns of what the other has published as machines do: by looking.
-        using var done = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
+        using var done = new StopAtEnd();
         var looking = Task.WhenAll(((Sequencer[])[_core.Sequencer, other]).Select(async sequencer =>
         {
             while (!done.IsCancellationRequested)

@@ -87,7 +87,7 @@ public sealed class SharedWorldTests : IAsyncLifetime
         var (a, b) = (await MachineAsync("a"), await MachineAsync("b"));
         var here = await a.DefineAsync("d", Plain);
         await b.Writer.Feed.CurrentAsync(Cancel);
-        using var done = new CancellationTokenSource();
+        using var done = new StopAtEnd();
         var folding = Task.Run(async () =>
         {
             while (!done.IsCancellationRequested)

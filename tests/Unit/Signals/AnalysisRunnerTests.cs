@@ -2,6 +2,7 @@ using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Signals;
 using Gongzhi.Core.Storage;
+using Gongzhi.Tests.Shared;
 
 namespace Gongzhi.Tests.Unit.Signals;
 
@@ -86,7 +87,7 @@ public sealed class AnalysisRunnerTests : IAsyncLifetime
         var datasets = new List<Dataset>();
         for (var i = 0; i < 4; i++)
             datasets.Add(await _world.DefineAsync($"d{i}"));
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
+        using var stop = new StopAtEnd();
         var running = Enumerable.Range(0, 2).SelectMany(_ =>
         {
             var runner = _world.Runner(new Recount());
@@ -196,7 +197,7 @@ public sealed class AnalysisRunnerTests : IAsyncLifetime
             datasets.Add(await _world.DefineAsync($"d{i}"));
         var bare = await PourAsync(datasets);
         var runner = _world.Runner(new FreshnessAnalysis(), new VolumeAnalysis());
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
+        using var stop = new StopAtEnd();
         var running = Enumerable.Range(0, AnalysisRunner.Shards).Select(shard => runner.RunAsync(shard, stop.Token)).ToList();
         var watched = await PourAsync(datasets);
         await stop.CancelAsync();

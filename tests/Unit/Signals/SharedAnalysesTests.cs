@@ -39,7 +39,7 @@ public sealed class SharedAnalysesTests : IAsyncLifetime
         for (var i = 0; i < 6; i++)
             await a.DefineAsync($"d{i}", "{\"owner\":\"office\",\"schema\":{\"fields\":[{\"name\":\"n\",\"type\":\"integer\"}]}}");
         await b.Writer.Feed.CurrentAsync(Cancel);
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
+        using var stop = new StopAtEnd();
         var following = Task.Run(async () =>
         {
             while (!stop.IsCancellationRequested)

@@ -17,7 +17,7 @@ public sealed class PostgresTables : IDisposable
     private PostgresTables(NpgsqlConnection connection) => _connection = connection;
 
     /// <summary>Tables that are the database's own and no part of the world's content.</summary>
-    internal static bool IsOwn(string table) => table is "node_schema" or "change_feed" or "change_feed_start" or "machine" or Progress || table.StartsWith("cluster_", StringComparison.Ordinal);
+    internal static bool IsOwn(string table) => table is "node_schema" or "change_feed" or "change_feed_start" or "machine" or "schema_made" or Progress || table.StartsWith("cluster_", StringComparison.Ordinal);
 
     internal static string Quote(string name) => '"' + name.Replace("\"", "\"\"", StringComparison.Ordinal) + '"';
 
@@ -32,6 +32,9 @@ public sealed class PostgresTables : IDisposable
         {
             using (var unlimited = connection.Command("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0"))
                 unlimited.ExecuteNonQuery();
+            // What comes may lack rows that every schema has from its making: it is made again afterwards.
+            using (var again = connection.Command("DELETE FROM schema_made"))
+                again.ExecuteNonQuery();
             var tables = new PostgresTables(connection);
             tables.Begin(source);
             return tables;
