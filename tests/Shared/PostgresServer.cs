@@ -16,6 +16,8 @@ public sealed class PostgresServer : IAsyncDisposable
     // ends by force, as a failure, when removing hundreds of databases takes it more than ten seconds.
     private static readonly Lazy<Task<PostgresServer>> Kept = new(() => Task.Run(() => StartAsync(durable: false)));
 
+    private const int CopiesMax = 3;
+
     private static readonly string? Programs = Find();
     private readonly string _root;
     private readonly string _options;
@@ -113,8 +115,18 @@ public sealed class PostgresServer : IAsyncDisposable
     public async Task<string> NewDatabaseAsync(string? template = null)
     {
         var name = "w" + Interlocked.Increment(ref _databases).ToString(CultureInfo.InvariantCulture);
-        await ExecuteAsync($"CREATE DATABASE {name} TEMPLATE {template ?? "template0"}").ConfigureAwait(false);
-        return ConnectionString(name);
+        for (var tries = 0; ; tries++)
+        {
+            try
+            {
+                await ExecuteAsync($"CREATE DATABASE {name} TEMPLATE {template ?? "template0"}").ConfigureAwait(false);
+                return ConnectionString(name);
+            }
+            catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.ObjectInUse && tries < CopiesMax)
+            {
+                // The server notices a closed connection a little later than its client, and waits five seconds for it itself.
+            }
+        }
     }
 
     public string ConnectionString(string database, string address = "127.0.0.1") =>

@@ -90,7 +90,10 @@ public static partial class TestStore
         if (!Databases.ContainsKey(Path.GetFullPath(from)))
             return;
         NpgsqlConnection.ClearAllPools();
-        Databases[Path.GetFullPath(to)] = NewAsync(Name(Databases[Path.GetFullPath(from)].GetAwaiter().GetResult()));
+        var copy = NewAsync(Name(Databases[Path.GetFullPath(from)].GetAwaiter().GetResult()));
+        // Before anybody opens the first again.
+        copy.GetAwaiter().GetResult();
+        Databases[Path.GetFullPath(to)] = copy;
     }
 
     /// <summary>Closes connections that are kept for the next who asks: a node that was stopped has none.</summary>

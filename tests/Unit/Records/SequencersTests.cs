@@ -13,6 +13,8 @@ public sealed class SequencersTests : IAsyncLifetime
     private readonly List<Sequencer> _others = [];
     private readonly List<Freezing> _frozen = [];
 
+    private readonly List<string> _directories = [];
+
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     public async ValueTask InitializeAsync()
@@ -29,6 +31,7 @@ public sealed class SequencersTests : IAsyncLifetime
             await other.DisposeAsync();
         if (_core is not null)
             await _core.DisposeAsync();
+        _directories.ForEach(d => Directory.Delete(d, recursive: true));
         GC.SuppressFinalize(this);
     }
 
@@ -175,7 +178,12 @@ public sealed class SequencersTests : IAsyncLifetime
     /// <summary>The sequencer of another machine: memory of its own over the same database.</summary>
     private async Task<Sequencer> AnotherAsync(ITileStore? tiles = null)
     {
-        var other = new Sequencer(_core.World, _core.Writer, TimeProvider.System, NullLogger<Sequencer>.Instance) { Tiles = tiles };
+        // Its own directory too, with the world's key in it.
+        var own = _core.World with { DataDirectory = $"{_core.World.DataDirectory}-{_others.Count}" };
+        Directory.CreateDirectory(own.KeyDirectory);
+        File.Copy(Path.Combine(_core.World.KeyDirectory, "ledger.skey"), Path.Combine(own.KeyDirectory, "ledger.skey"));
+        _directories.Add(own.DataDirectory);
+        var other = new Sequencer(own, _core.Writer, TimeProvider.System, NullLogger<Sequencer>.Instance) { Tiles = tiles };
         _others.Add(other);
         await other.OpenAsync(Cancel);
         return other;
