@@ -16,6 +16,7 @@ using Gongzhi.Perf.Figures;
     ("P2-cluster", ClusterFigures.QueryAsync),
     ("P3-cluster", ClusterFigures.LedgerAsync),
     ("P6-cluster", ClusterFigures.ReportsAsync),
+    ("faults", Recovery.RunAsync),
     ("P8", P8Page.RunAsync),
     ("P9", P9Start.RunAsync),
 ];

@@ -273,6 +273,9 @@ public sealed class OlderStateTests : IDisposable
         }
         var proven = (await Shell.RunAsync("gongzhi-verify", [], "checkpoint", new Uri(node.Http.BaseAddress!, "/ledger/witnessed").ToString(), "--vkey", key, "--witness", witnessKey)).Demand();
         Assert.Contains("cosigned by 1", proven, StringComparison.Ordinal);
+        // And to people, by the name in the witness's key.
+        var name = (await File.ReadAllTextAsync(witnessKey, Stop)).Split('+')[0];
+        Assert.Contains($"<code>{name}</code>", await node.Http.GetStringAsync("/ledger", Stop), StringComparison.Ordinal);
     }
 
     private static async Task GrowAsync(string data, int batches, bool define = false)

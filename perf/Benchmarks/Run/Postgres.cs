@@ -17,10 +17,11 @@ internal sealed class Postgres : IAsyncDisposable
 
     private readonly string _programs;
     private readonly string _directory;
+    private readonly string _options;
 
-    private Postgres(string programs, string directory, int port)
+    private Postgres(string programs, string directory, int port, string options)
     {
-        (_programs, _directory) = (programs, directory);
+        (_programs, _directory, _options) = (programs, directory, options);
         ConnectionString = string.Create(CultureInfo.InvariantCulture, $"Host=127.0.0.1;Port={port};Username=bench;Database=postgres;Command Timeout=600;Maximum Pool Size=100");
         Source = NpgsqlDataSource.Create(ConnectionString);
     }
@@ -48,7 +49,7 @@ internal sealed class Postgres : IAsyncDisposable
         var options = string.Join(' ', Settings.Split(' ').Append("listen_addresses=127.0.0.1").Append("unix_socket_directories=" + root)
             .Append("port=" + port.ToString(CultureInfo.InvariantCulture)).Select(s => "-c " + s));
         await AsOwnerAsync(Path.Combine(programs, "pg_ctl"), "-D", data, "-o", options, "-l", Path.Combine(root, "log"), "-w", "start");
-        return new Postgres(programs, root, port);
+        return new Postgres(programs, root, port, options);
     }
 
     public async Task ExecuteAsync(string sql)
@@ -61,6 +62,15 @@ internal sealed class Postgres : IAsyncDisposable
     {
         await using var command = Source.CreateCommand(sql);
         return (T)(await command.ExecuteScalarAsync())!;
+    }
+
+    /// <summary>Stops the server as a crash would, and starts it again on the same port; it recovers from its journal first.</summary>
+    public async Task CrashAsync()
+    {
+        var data = Path.Combine(_directory, "data");
+        await AsOwnerAsync(Path.Combine(_programs, "pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop");
+        await AsOwnerAsync(Path.Combine(_programs, "pg_ctl"), "-D", data, "-o", _options, "-l", Path.Combine(_directory, "log"), "-w", "start");
+        NpgsqlConnection.ClearAllPools();
     }
 
     /// <summary>Stops the server by the process id that stands in its data directory, then removes the directory.</summary>

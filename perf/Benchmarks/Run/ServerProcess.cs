@@ -82,8 +82,31 @@ internal sealed class ServerProcess : IDisposable
         return _process.TotalProcessorTime.TotalSeconds;
     }
 
+    private bool _stopped;
+
+    /// <summary>Whether it is there and was not frozen by <see cref="Signal"/>.</summary>
+    public bool Answers => !_process.HasExited && !_stopped;
+
+    /// <summary>Ends it as a power cut would.</summary>
+    public void Kill() => _process.Kill();
+
+    /// <summary>Sends it a signal by name: STOP freezes it, CONT wakes it.</summary>
+    public void Signal(string name)
+    {
+        if (_process.HasExited)
+            return;
+        _stopped = name == "STOP";
+        using var kill = Process.Start("kill", ["-" + name, _process.Id.ToString(CultureInfo.InvariantCulture)]);
+        kill.WaitForExit();
+    }
+
     public void Dispose()
     {
+        if (_process.HasExited)
+        {
+            _process.Dispose();
+            return;
+        }
         // Asked first, so that it can leave its files as it should; it has half a minute.
         using (var kill = Process.Start("kill", ["-TERM", _process.Id.ToString(CultureInfo.InvariantCulture)]))
             kill.WaitForExit();

@@ -7,6 +7,7 @@ using Gongzhi.Core.Policy;
 using Gongzhi.Core.Query;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Signals;
+using Gongzhi.Core.Witnessing;
 using Gongzhi.Node.Tokens;
 using Gongzhi.Node.Web;
 using Gongzhi.Ui;
@@ -30,7 +31,7 @@ internal static class CataloguePages
         pages.MapGet("/data/{id}/download.csv", DownloadAsync).WithName("page-download").AllowAnonymous().AnswersLong();
     }
 
-    private static IResult Home(HttpContext http, Catalog catalog, RecordStore records, Sequencer sequencer, CallerAccessor callers)
+    private static IResult Home(HttpContext http, Catalog catalog, RecordStore records, Sequencer sequencer, CosignedCheckpoint cosigned, CallerAccessor callers)
     {
         var all = catalog.All.ToList();
         IReadOnlyList<HomeTask>? tasks = null;
@@ -43,7 +44,7 @@ internal static class CataloguePages
             ];
         }
         return Portal.Page<HomeView>(http, Shown.Ready(new HomeModel(
-            all.Count, all.Sum(d => records.Manifest(d.Number).Rows), all.Count(PolicyEngine.IsOpen), LedgerPages.Latest(sequencer), tasks)));
+            all.Count, all.Sum(d => records.Manifest(d.Number).Rows), all.Count(PolicyEngine.IsOpen), LedgerPages.Latest(sequencer, cosigned), tasks)));
     }
 
     private static IResult List(

@@ -6,6 +6,7 @@ using Gongzhi.Capabilities.Http;
 using Gongzhi.Core;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Records;
+using Gongzhi.Core.Witnessing;
 using Gongzhi.Ledger;
 using Gongzhi.Node.Web;
 using Gongzhi.Ui;
@@ -35,17 +36,22 @@ internal static class LedgerPages
     }
 
     /// <summary>The state under the last signature; null while there is no entry.</summary>
-    public static CheckpointItem? Latest(Sequencer sequencer, bool withNote = false)
+    public static CheckpointItem? Latest(Sequencer sequencer, CosignedCheckpoint cosigned, bool withNote = false)
     {
         var note = sequencer.Log.CurrentCheckpoint;
         if (!SignedNote.TryParse(note.Span, out var signed) || !Checkpoint.TryParse(signed.Text.Span, out var state) || state.Size == 0)
             return null;
-        return new CheckpointItem(
-            state.Size, Convert.ToBase64String(state.Root.Span), null, signed.Signatures.Count - 1, withNote ? Encoding.UTF8.GetString(note.Span) : null);
+        return new CheckpointItem(state.Size, Convert.ToBase64String(state.Root.Span), null, Witnessed(sequencer.Log.Verifier, cosigned), withNote ? Encoding.UTF8.GetString(note.Span) : null);
     }
 
-    private static async Task<IResult> ShowAsync(string? before, HttpContext http, Sequencer sequencer, Catalog catalog, CancellationToken cancel) =>
-        Portal.Page<LedgerView>(http, Shown.Ready(await ModelAsync(before, sequencer, catalog, cancel).ConfigureAwait(false)));
+    /// <summary>Cosignatures were verified before they were kept.</summary>
+    private static WitnessedItem? Witnessed(NoteVerifier own, CosignedCheckpoint cosigned) =>
+        cosigned.Find() is { } found && SignedNote.TryParse(found.Note, out var signed) && Checkpoint.TryParse(signed.Text.Span, out var state)
+            && signed.Signatures.Where(s => s.Name != own.Name || s.KeyId != own.KeyId).Select(s => s.Name).Distinct().ToList() is { Count: > 0 } names
+            ? new WitnessedItem(state.Size, found.Time, names) : null;
+
+    private static async Task<IResult> ShowAsync(string? before, HttpContext http, Sequencer sequencer, CosignedCheckpoint cosigned, Catalog catalog, CancellationToken cancel) =>
+        Portal.Page<LedgerView>(http, Shown.Ready(await ModelAsync(before, sequencer, cosigned, catalog, cancel).ConfigureAwait(false)));
 
     private static async Task<IResult> ProveAsync(long index, Sequencer sequencer, CancellationToken cancel)
     {
@@ -67,10 +73,10 @@ internal static class LedgerPages
 
     internal sealed record ProvenEntry(long Index, string Entry, string TlogProof);
 
-    private static async Task<IResult> CheckAsync(HttpContext http, Sequencer sequencer, Catalog catalog, CancellationToken cancel)
+    private static async Task<IResult> CheckAsync(HttpContext http, Sequencer sequencer, CosignedCheckpoint cosigned, Catalog catalog, CancellationToken cancel)
     {
         var form = await http.Request.ReadFormAsync(cancel).ConfigureAwait(false);
-        var model = await ModelAsync(null, sequencer, catalog, cancel).ConfigureAwait(false);
+        var model = await ModelAsync(null, sequencer, cosigned, catalog, cancel).ConfigureAwait(false);
         if (form.Files["proof"] is not { Length: > 0 } file)
         {
             return Portal.Page<LedgerView>(http, Shown.Ready(model with { Errors = [new FieldError("proof", PageText.Of("Check.NoFile"))] }), StatusCodes.Status422UnprocessableEntity);
@@ -115,7 +121,7 @@ internal static class LedgerPages
         };
     }
 
-    private static async Task<LedgerModel> ModelAsync(string? before, Sequencer sequencer, Catalog catalog, CancellationToken cancel)
+    private static async Task<LedgerModel> ModelAsync(string? before, Sequencer sequencer, CosignedCheckpoint cosigned, Catalog catalog, CancellationToken cancel)
     {
         var size = sequencer.Log.Head.Size;
         var end = long.TryParse(before, NumberStyles.None, CultureInfo.InvariantCulture, out var asked) ? Math.Clamp(asked, 0, size) : size;
@@ -132,7 +138,7 @@ internal static class LedgerPages
             end < size ? (end + PageSize >= size ? "/ledger" : Link(end + PageSize)) : null, start > 0 ? Link(start) : null,
             items.Count == 0 ? 0 : size - end + 1, size - start, size);
         return new LedgerModel(
-            sequencer.Log.Verifier.Name, sequencer.Log.Verifier.ToString(), Latest(sequencer, withNote: true), items, pager, CheckMaxBytes: ProofBytesMax);
+            sequencer.Log.Verifier.Name, sequencer.Log.Verifier.ToString(), Latest(sequencer, cosigned, withNote: true), items, pager, CheckMaxBytes: ProofBytesMax);
     }
 
     /// <summary>What the public may know of an entry (docs/contracts/canonical.md): its kind, its moment, and the dataset of a batch.</summary>

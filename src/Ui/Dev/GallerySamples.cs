@@ -14,7 +14,7 @@ internal sealed class GallerySamples
         var bus = new DatasetItem("bus-arrivals", Say("Bus arrivals", "公交到站"), Say("Transport bureau", "市交通运输局"), "/dev/ui?view=dataset",
             Sharing.Unconditional, Opening.Open, DataClass.General, false,
             Say("When each bus reached each stop, every day.", "每日各线路公交车到达各站点的时间。"), 1_284_310, now.AddMinutes(-7));
-        var checkpoint = new CheckpointItem(48_213, Root, now.AddMinutes(-2), 2, "city.example/ledger\n48213\n" + Root + "\n\n— city.example/ledger Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n");
+        var checkpoint = new CheckpointItem(48_213, Root, now.AddMinutes(-2), new(48_207, now.AddMinutes(-3), ["witness.example/audit", "witness.example/press"]), "city.example/ledger\n48213\n" + Root + "\n\n— city.example/ledger Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n");
         Home = new(42, 18_554_902, 17, checkpoint);
         Catalogue = new(
             [

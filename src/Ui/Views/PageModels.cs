@@ -4,9 +4,19 @@ namespace Gongzhi.Ui.Views;
 /// <param name="Size">Entries.</param>
 /// <param name="Root">Root, base64.</param>
 /// <param name="At">When it was signed; null when unknown.</param>
-/// <param name="Cosigners">Witnesses that signed it too.</param>
+/// <param name="Witnessed">The newest state that witnesses have cosigned; null when none has.</param>
 /// <param name="Note">The signed note as published; null leaves it out.</param>
-public sealed record CheckpointItem(long Size, string Root, DateTimeOffset? At, int Cosigners, string? Note = null, string Href = "/ledger/checkpoint");
+public sealed record CheckpointItem(long Size, string Root, DateTimeOffset? At, WitnessedItem? Witnessed = null, string? Note = null, string Href = "/ledger/checkpoint")
+{
+    /// <summary>Witnesses that cosigned this very state.</summary>
+    public int Cosigners => Witnessed is { } by && by.Size == Size ? by.Names.Count : 0;
+}
+
+/// <summary>A state of the ledger that independent witnesses have cosigned, so that nobody is shown another.</summary>
+/// <param name="Size">Entries.</param>
+/// <param name="At">When it was cosigned.</param>
+/// <param name="Names">The witnesses, by the names of their keys.</param>
+public sealed record WitnessedItem(long Size, DateTimeOffset At, IReadOnlyList<string> Names, string Href = "/ledger/witnessed");
 
 /// <summary>One thing a visitor may want to do.</summary>
 public sealed record HomeTask(Components.IconName Icon, string Title, string Text, string Href, string ActionLabel);
