@@ -117,16 +117,19 @@ public sealed class BackupTests : IDisposable
         }
         var changed = Directory.GetFiles(Path.Combine(backups, "backups"), "*", SearchOption.AllDirectories)
             .Concat(Directory.GetFiles(Path.Combine(backups, "segments"))).ToList();
-        // State, keys, world, manifest and its sum, a segment.
-        Assert.True(changed.Count >= 6, string.Join(' ', changed));
+        // State, keys, world, manifest, its sum and its proof of who wrote it, a segment.
+        Assert.True(changed.Count >= 7, string.Join(' ', changed));
         foreach (var path in changed)
         {
             var bytes = await File.ReadAllBytesAsync(path, Stop);
             bytes[bytes.Length / 2] ^= 1;
             await File.WriteAllBytesAsync(path, bytes, Stop);
+            // Who does not know the passphrase cannot tell who wrote the manifest; a restore can.
+            var sealedOnly = Path.GetFileName(path) == "manifest.mac";
             var verified = await Shell.RunAsync("gongzhi", [], "admin", "backup", "verify", "--in", backups);
-            Assert.Equal(1, verified.Exit);
-            Assert.Contains(Path.GetFileName(path).Replace("manifest.sha256", "manifest.json", StringComparison.Ordinal), verified.Output, StringComparison.Ordinal);
+            Assert.Equal(sealedOnly ? 0 : 1, verified.Exit);
+            if (!sealedOnly)
+                Assert.Contains(Path.GetFileName(path).Replace("manifest.sha256", "manifest.json", StringComparison.Ordinal), verified.Output, StringComparison.Ordinal);
             Assert.Equal(1, (await Shell.RunAsync("gongzhi", Sealed(), Restore(backups, "new"))).Exit);
             Assert.False(File.Exists(Path.Combine(At("new"), "restored.json")));
             if (Directory.Exists(At("new")))
@@ -134,6 +137,21 @@ public sealed class BackupTests : IDisposable
             bytes[bytes.Length / 2] ^= 1;
             await File.WriteAllBytesAsync(path, bytes, Stop);
         }
+        // Somebody who may write there, and knows how sums are made, but not the passphrase.
+        var manifest = Directory.GetFiles(backups, "manifest.json", SearchOption.AllDirectories).Single();
+        var written = await File.ReadAllTextAsync(manifest, Stop);
+        var forged = System.Text.Encoding.UTF8.GetBytes(written + "\n");
+        await File.WriteAllBytesAsync(manifest, forged, Stop);
+        var sum = Path.ChangeExtension(manifest, ".sha256");
+        var summed = await File.ReadAllTextAsync(sum, Stop);
+        await File.WriteAllTextAsync(sum, $"{Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(forged))}  manifest.json\n", Stop);
+        (await Shell.RunAsync("gongzhi", [], "admin", "backup", "verify", "--in", backups)).Demand();
+        var refused = await Shell.RunAsync("gongzhi", Sealed(), Restore(backups, "new"));
+        Assert.Equal(1, refused.Exit);
+        Assert.Contains("not written by who sealed", refused.Error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(At("new")));
+        await File.WriteAllTextAsync(manifest, written, Stop);
+        await File.WriteAllTextAsync(sum, summed, Stop);
         // The copy of the log is followed to its signature, by a verification too.
         Assert.Contains("every file", (await Shell.RunAsync("gongzhi", [], "admin", "backup", "verify", "--in", backups)).Demand(), StringComparison.Ordinal);
         foreach (var part in (string[])["entries", "checkpoint"])

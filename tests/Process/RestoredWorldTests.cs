@@ -25,6 +25,8 @@ public sealed class RestoredWorldTests : IDisposable
         using (var node = await RunningNode.StartAsync(data))
         {
             await node.DefineAsync("d", personal: false, ("v", "string"));
+            await File.WriteAllTextAsync(At("vkey"), await node.Http.GetStringAsync("/ledger/vkey", Stop), Stop);
+            await KeepAsync(node, "kept-old");
             await ContributeAsync(node, "before");
             await KeepAsync(node, "kept-before");
             (await Shell.RunAsync("gongzhi", Sealed(), "admin", "backup", "make", "--data", data, "--to", At("backups"))).Demand();
@@ -36,6 +38,15 @@ public sealed class RestoredWorldTests : IDisposable
         // Of before the backup: everything is there.
         var whole = (await Shell.RunAsync("gongzhi", Sealed(), [.. Restore("whole"), "--checkpoint", At("kept-before")])).Demand();
         Assert.Contains("everything up to the checkpoint", whole, StringComparison.Ordinal);
+        // Who has seen less cannot say that there was nothing more: an older checkpoint, or a witness that is asked for the first time.
+        await ReadOnlyAsync(At("whole"), "that has seen as much", ("RetainedCheckpoint", At("kept-old")));
+        using (var fresh = await RunningNode.StartAsync(At("fresh"), ("WitnessedLogs", (await File.ReadAllTextAsync(At("vkey"), Stop)).Trim())))
+        {
+            var witness = $"{(await fresh.Http.GetStringAsync("/witness/vkey", Stop)).Trim()} {new Uri(fresh.Http.BaseAddress!, "/witness/")}";
+            await ReadOnlyAsync(At("whole"), "that has seen as much", ("Witnesses", witness));
+        }
+        using (var node = await RunningNode.StartAsync(At("whole"), ("RetainedCheckpoint", At("kept-before"))))
+            await ContributeAsync(node, "again");
 
         // Of after it: said, counted, and remembered, so that an older checkpoint does not open the gate.
         var short1 = await Shell.RunAsync("gongzhi", Sealed(), [.. Restore("short"), "--checkpoint", At("kept-after"), "--json"]);

@@ -262,8 +262,13 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
     public async Task<int> SweepAsync(CancellationToken cancel)
     {
         var swept = 0;
+        // What a database lists that was put back under us is an older list, and the files of the newer one are none of its.
+        if (world.Shared)
+            await writer.Feed.CurrentAsync(cancel).ConfigureAwait(false);
         foreach (var name in await Segments.OrphansAsync(ListedNames, atOnce: false, cancel).ConfigureAwait(false))
         {
+            if (writer.Gate.Shut is not null || writer.Broken is not null)
+                break;
             var going = Uses.Retire(name);
             await going.WaitAsync(cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             cancel.ThrowIfCancellationRequested();
@@ -276,6 +281,7 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
     /// <exception cref="Exception">One could not be removed.</exception>
     internal async Task RemoveUnlistedAsync(CancellationToken cancel)
     {
+        writer.Gate.Demand();
         await Uses.RemovedAsync().WaitAsync(cancel).ConfigureAwait(false);
         foreach (var name in await Segments.OrphansAsync(ListedNames, atOnce: true, cancel).ConfigureAwait(false))
             await Uses.Retire(name).WaitAsync(cancel).ConfigureAwait(false);

@@ -52,6 +52,10 @@ internal sealed class RetainedCheckpoint(World world, NoteVerifier key, IReadOnl
         }
     }
 
+    /// <summary>How many entries the checkpoint in a file has, which <see cref="DemandContinuedAsync"/> has compared with the log.</summary>
+    public static async Task<long> SizeAsync(string path, CancellationToken cancel) =>
+        SignedNote.TryParse(await File.ReadAllBytesAsync(path, cancel).ConfigureAwait(false), out var note) && Checkpoint.TryParse(note.Text.Span, out var kept) ? kept.Size : -1;
+
     private async Task DemandAsync(TileLog log, string path, CancellationToken cancel)
     {
         byte[] note;

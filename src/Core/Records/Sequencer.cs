@@ -77,6 +77,9 @@ public sealed class Sequencer : IAsyncDisposable
         }
     }
 
+    /// <summary>How many entries the checkpoint has that the operator gave by hand, which the log was compared with when it was opened; -1 when none was given.</summary>
+    public Task<long> RetainedSizeAsync(CancellationToken cancel) => _world.RetainedCheckpoint is { } path ? RetainedCheckpoint.SizeAsync(path, cancel) : Task.FromResult(-1L);
+
     /// <summary>Refuses every change from now on: what is stored does not continue what is known of the log. Nothing is signed on it.</summary>
     public void Diverged(LedgerDivergedException e)
     {

@@ -157,6 +157,9 @@ public sealed class NodeWriter : IAsyncDisposable
             e = e is WriterStoppedException ? e.InnerException! : e;
             (_broken, _closing) = (e, true);
             _queue.Writer.TryComplete();
+            // Those that were answered already keep their answer.
+            foreach (var work in group)
+                work.Fail(new WriterStoppedException(e));
             _log.LogCritical(e, "The writer stopped");
         }
         finally
@@ -261,7 +264,7 @@ public sealed class NodeWriter : IAsyncDisposable
             if (mark is { } kept)
                 Feed.Kept(kept.Number);
         }
-        catch (Exception e) when (!_store.KeptNothing(e))
+        catch (Exception e) when (!_store.CommitKeptNothing(e, connection))
         {
             if (mark is { } sought && Outcome(transaction, sought.Id) is { } found)
             {

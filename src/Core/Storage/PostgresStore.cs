@@ -94,6 +94,14 @@ internal sealed class PostgresStore : SqlStore
     /// <summary>The server said no: then it rolled the transaction back. A connection that broke before an answer says nothing.</summary>
     public override bool KeptNothing(Exception e) => e is PostgresException;
 
+    /// <summary>
+    /// A commit that the server refuses is rolled back. One in which it panics (its journal cannot be written or flushed), or that something between answers for it, may be found in the journal
+    /// when the server is there again; then it is asked (<see cref="Outcome"/>).
+    /// </summary>
+    public override bool CommitKeptNothing(Exception e, DbConnection connection) =>
+        e is PostgresException { InvariantSeverity: "ERROR", SqlState: var state } && connection.State == System.Data.ConnectionState.Open
+        && !state.StartsWith("08", StringComparison.Ordinal) && !state.StartsWith("57P0", StringComparison.Ordinal) && !state.StartsWith("58", StringComparison.Ordinal);
+
     /// <summary>A row of <c>change_feed</c>: written by every group, in the order of commits, since one machine writes at a time.</summary>
     internal override (Guid Id, long Number)? Mark(DbConnection connection, DbTransaction transaction, ChangeFeed feed, IReadOnlyCollection<(FeedTopic, long[])> told)
     {

@@ -69,6 +69,9 @@ public abstract class SqlStore
     /// <summary>Whether a failed statement or commit left nothing behind, and trying again is right.</summary>
     public abstract bool KeptNothing(Exception e);
 
+    /// <summary>Whether a commit that failed with this is certain to have kept nothing.</summary>
+    public virtual bool CommitKeptNothing(Exception e, DbConnection connection) => KeptNothing(e);
+
     /// <summary>Writes into a group's transaction, last of all, by what it can be found again, and what it tells other machines; null where a commit's own answer is all there is.</summary>
     /// <exception cref="WriterStoppedException">Somebody else has written since: what this process has in memory is not what the database holds.</exception>
     internal virtual (Guid Id, long Number)? Mark(DbConnection connection, DbTransaction transaction, ChangeFeed feed, IReadOnlyCollection<(FeedTopic, long[])> told) => null;

@@ -52,6 +52,9 @@ public sealed class Witness(NoteSigner signer, IEnumerable<NoteVerifier> logs, I
     private readonly FrozenDictionary<string, NoteVerifier[]> _logs =
         logs.GroupBy(log => log.Name, StringComparer.Ordinal).ToFrozenDictionary(g => g.Key, g => g.ToArray(), StringComparer.Ordinal);
 
+    /// <summary>How long the same answer is given to the same checkpoint.</summary>
+    private static readonly TimeSpan AnswerKept = TimeSpan.FromMinutes(1);
+
     /// <summary>The key that cosignatures are verified with.</summary>
     public NoteVerifier Verifier => signer.Verifier;
 
@@ -68,22 +71,27 @@ public sealed class Witness(NoteSigner signer, IEnumerable<NoteVerifier> logs, I
         if (Array.Find(keys, note.IsSignedBy) is not { } key) return new(WitnessOutcome.NotSigned);
         if (request.OldSize > checkpoint.Size || (request.OldSize == 0 && request.Proof.Count > 0)) return new(WitnessOutcome.Malformed);
 
-        var (size, root) = (0L, MerkleTree.EmptyRoot.ToArray());
+        var (size, root, last) = (0L, MerkleTree.EmptyRoot.ToArray(), (SignedNote?)null);
         if (await state.FindAsync(checkpoint.Origin, cancel).ConfigureAwait(false) is { } kept
             && SignedNote.TryParse(kept.Span, out var newest) && Checkpoint.TryParse(newest.Text.Span, out var seen))
-            (size, root) = (seen.Size, seen.Root.ToArray());
+            (size, root, last) = (seen.Size, seen.Root.ToArray(), newest);
         if (request.OldSize != size) return Conflict(size);
         if (checkpoint.Size == size && size > 0 && !checkpoint.Root.Span.SequenceEqual(root)) return Conflict(size);
         if (!MerkleTree.VerifyConsistency(size, checkpoint.Size, root, checkpoint.Root.Span, request.Proof)) return new(WitnessOutcome.NotContinued);
 
-        // Only the log's own line is kept; whatever else stood below the text is nobody's word.
-        var cosignature = signer.Cosign(note.Text.Span, clock.GetUtcNow());
-        var cosigned = SignedNote.Create(note.Text.Span, [.. note.Signatures.Where(line => line.Name == key.Name && line.KeyId == key.KeyId), cosignature]).Encode();
+        var now = clock.GetUtcNow();
+        // Anybody may show again what is public; a fresh answer to it is given again and costs no commit.
+        if (checkpoint.Size == size && size > 0 && last?.Signatures.LastOrDefault(line => line.Name == Verifier.Name && line.KeyId == Verifier.KeyId) is { } given
+            && Cosignature.TryReadTime(given, out var time) && now - time < AnswerKept && last.Text.Span.SequenceEqual(note.Text.Span))
+            return new(WitnessOutcome.Cosigned, given.ToString());
+        // Only the log's own line is kept, once; whatever else stood below the text is nobody's word.
+        var cosignature = signer.Cosign(note.Text.Span, now);
+        var cosigned = SignedNote.Create(note.Text.Span, [note.Signatures.First(line => line.Name == key.Name && line.KeyId == key.KeyId), cosignature]).Encode();
         if (!await state.TryReplaceAsync(checkpoint.Origin, size, checkpoint.Size, cosigned, cancel).ConfigureAwait(false))
         {
             // Another was faster, and is newer.
-            return await state.FindAsync(checkpoint.Origin, cancel).ConfigureAwait(false) is { } now
-                && SignedNote.TryParse(now.Span, out var other) && Checkpoint.TryParse(other.Text.Span, out var faster) ? Conflict(faster.Size) : Conflict(0);
+            return await state.FindAsync(checkpoint.Origin, cancel).ConfigureAwait(false) is { } other
+                && SignedNote.TryParse(other.Span, out var theirs) && Checkpoint.TryParse(theirs.Text.Span, out var faster) ? Conflict(faster.Size) : Conflict(0);
         }
         return new(WitnessOutcome.Cosigned, cosignature.ToString());
     }

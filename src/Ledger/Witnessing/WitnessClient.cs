@@ -12,10 +12,13 @@ public sealed record WitnessWord(long Size, NoteSignature? Cosignature, string? 
 {
     /// <summary>The witness has seen more than we have, or another history.</summary>
     public bool Diverged { get; init; }
+
+    /// <summary>How many entries the witness had cosigned before it cosigned this; 0 when it refused, or knew nothing of the log.</summary>
+    public long Before { get; init; }
 }
 
 /// <summary>Asks one witness (C2SP tlog-witness) to cosign the log's newest checkpoint.</summary>
-/// <param name="http">The caller's; it should have a timeout, and follow no redirects.</param>
+/// <param name="http">The caller's; it should follow no redirects. Its timeout is that of a whole answer, with its body.</param>
 /// <param name="prefix">The witness's submission prefix.</param>
 /// <param name="key">Its cosignature key.</param>
 public sealed class WitnessClient(HttpClient http, Uri prefix, NoteVerifier key)
@@ -47,14 +50,15 @@ public sealed class WitnessClient(HttpClient http, Uri prefix, NoteVerifier key)
             var proof = await log.ProveConsistencyAsync(old, checkpoint.Size, cancel).ConfigureAwait(false);
             using var content = new ByteArrayContent(new WitnessRequest(old, proof, sent).Encode());
             content.Headers.ContentType = new MediaTypeHeaderValue("text/plain");
-            using var response = await http.PostAsync(new Uri(_prefix, "add-checkpoint"), content, cancel).ConfigureAwait(false);
-            var body = await TextAsync(response, cancel).ConfigureAwait(false);
+            using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(_prefix, "add-checkpoint")) { Content = content };
+            var (response, body) = await AnswerAsync(request, cancel).ConfigureAwait(false);
+            using var _ = response;
             switch (response.StatusCode)
             {
                 case HttpStatusCode.OK:
                     Volatile.Write(ref _known, checkpoint.Size);
                     return Read(sent, body) is { } cosignature
-                        ? new WitnessWord(checkpoint.Size, cosignature, null)
+                        ? new WitnessWord(checkpoint.Size, cosignature, null) { Before = old }
                         : throw new HttpRequestException("The witness answered without a valid cosignature by its key.");
                 case HttpStatusCode.Conflict when response.Content.Headers.ContentType?.MediaType == WitnessRequest.SizeMediaType
                     && Checkpoint.TryParseNumber(body.AsSpan().TrimEnd('\n'), out var size):
@@ -89,8 +93,27 @@ public sealed class WitnessClient(HttpClient http, Uri prefix, NoteVerifier key)
     /// <exception cref="HttpRequestException">It cannot be reached, or answers too much.</exception>
     public async Task<ReadOnlyMemory<byte>?> NewestAsync(string origin, CancellationToken cancel = default)
     {
-        using var response = await http.GetAsync(new Uri(_prefix, WitnessRequest.Folder(origin) + "/checkpoint"), HttpCompletionOption.ResponseHeadersRead, cancel).ConfigureAwait(false);
-        return response.StatusCode == HttpStatusCode.OK ? Encoding.UTF8.GetBytes(await TextAsync(response, cancel).ConfigureAwait(false)) : null;
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(_prefix, WitnessRequest.Folder(origin) + "/checkpoint"));
+        var (response, body) = await AnswerAsync(request, cancel).ConfigureAwait(false);
+        using var _ = response;
+        return response.StatusCode == HttpStatusCode.OK ? Encoding.UTF8.GetBytes(body) : null;
+    }
+
+    /// <summary>The client's own timeout ends with the headers when the body is read as it comes.</summary>
+    private async Task<(HttpResponseMessage Response, string Body)> AnswerAsync(HttpRequestMessage request, CancellationToken cancel)
+    {
+        using var whole = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        whole.CancelAfter(http.Timeout);
+        var response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, whole.Token).ConfigureAwait(false);
+        try
+        {
+            return (response, await TextAsync(response, whole.Token).ConfigureAwait(false));
+        }
+        catch
+        {
+            response.Dispose();
+            throw;
+        }
     }
 
     private NoteSignature? Read(ReadOnlyMemory<byte> note, string body)
@@ -98,6 +121,8 @@ public sealed class WitnessClient(HttpClient http, Uri prefix, NoteVerifier key)
         // The lines as they would stand below our checkpoint; those of other keys are nobody's word.
         var text = Encoding.UTF8.GetString(note.Span) + body;
         if (!SignedNote.TryParse(Encoding.UTF8.GetBytes(text), out var cosigned) || !cosigned.IsSignedBy(key)) return null;
+        // An answer with an empty line in it would make other text of ours the signed one.
+        if (!SignedNote.TryParse(note.Span, out var own) || !cosigned.Text.Span.SequenceEqual(own.Text.Span)) return null;
         return cosigned.Signatures.First(line => line.Name == key.Name && line.KeyId == key.KeyId);
     }
 

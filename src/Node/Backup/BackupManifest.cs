@@ -38,6 +38,12 @@ public sealed record BackupManifest(
     /// <summary>Its SHA-256, as <c>sha256sum -c</c> reads it: what names every other file must not change unseen either.</summary>
     public const string SumName = "manifest.sha256";
 
+    /// <summary>Where keys are sealed: HMAC-SHA256 of the manifest under a key that is sealed with them, in hexadecimal. What names every other file cannot be made anew by who only writes where backups lie.</summary>
+    public const string MacName = "manifest.mac";
+
+    /// <summary>That key's name among the sealed ones.</summary>
+    public const string MacKeyName = "manifest.mac-key";
+
     private const int BytesMax = 256 << 20, SumBytesMax = 200;
 
     private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, WriteIndented = true };
@@ -45,6 +51,16 @@ public sealed record BackupManifest(
     public byte[] Encode() => JsonSerializer.SerializeToUtf8Bytes(this, Json);
 
     internal static byte[] Sum(byte[] encoded) => Encoding.ASCII.GetBytes($"{Convert.ToHexStringLower(SHA256.HashData(encoded))}  {Name}\n");
+
+    internal static byte[] Mac(byte[] encoded, byte[] key) => Encoding.ASCII.GetBytes(Convert.ToHexStringLower(HMACSHA256.HashData(key, encoded)) + "\n");
+
+    /// <exception cref="InvalidDataException">Somebody who does not know the passphrase has written it.</exception>
+    public static void DemandMac(string directory, byte[] key)
+    {
+        var path = Path.Combine(directory, MacName);
+        if (!File.Exists(path) || new FileInfo(path).Length > SumBytesMax || !CryptographicOperations.FixedTimeEquals(File.ReadAllBytes(path), Mac(File.ReadAllBytes(Path.Combine(directory, Name)), key)))
+            throw new InvalidDataException($"{Path.Combine(directory, Name)} was not written by who sealed the keys of this backup: something of it was changed.");
+    }
 
     /// <exception cref="InvalidDataException">It is missing, is not what was written, or is none that this program can read.</exception>
     public static BackupManifest Read(string directory)

@@ -109,11 +109,16 @@ internal sealed class BackupRepository : IDisposable
     }
 
     /// <summary>Writes the manifest and gives the backup its name; only then it counts.</summary>
-    public void Finish(string name, BackupManifest manifest)
+    /// <param name="name">Of the backup.</param>
+    /// <param name="manifest">What it holds.</param>
+    /// <param name="macKey">The key that is sealed with the others; null when none are.</param>
+    public void Finish(string name, BackupManifest manifest, byte[]? macKey)
     {
         var directory = At(name) + Unfinished;
         var encoded = manifest.Encode();
         PrivateFile.Write(Path.Combine(directory, BackupManifest.SumName), BackupManifest.Sum(encoded));
+        if (macKey is not null)
+            PrivateFile.Write(Path.Combine(directory, BackupManifest.MacName), BackupManifest.Mac(encoded, macKey));
         PrivateFile.Write(Path.Combine(directory, BackupManifest.Name), encoded);
         foreach (var below in Directory.EnumerateDirectories(directory, "*", SearchOption.AllDirectories))
             DurableFile.FlushDirectory(below);

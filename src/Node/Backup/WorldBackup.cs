@@ -62,11 +62,12 @@ internal static class WorldBackup
             // After the state: it never has more than the log.
             var log = BackupRepository.LogName(key);
             var mirrored = await LogMirror.UpdateAsync(LedgerFiles.Look(world), new FileTileStore(repository.Ledger(log)), key, progress: new Entries(progress), cancel: cancel).ConfigureAwait(false);
-            CopyFiles(world, directory, passphrase, progress);
+            var macKey = passphrase is null ? null : System.Security.Cryptography.RandomNumberGenerator.GetBytes(32);
+            CopyFiles(world, directory, passphrase, macKey, progress);
             var files = new List<BackupFile>();
             foreach (var path in Directory.EnumerateFiles(directory, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
                 files.Add(new(Path.GetRelativePath(directory, path).Replace(Path.DirectorySeparatorChar, '/'), new FileInfo(path).Length, await BackupRepository.HashAsync(path, cancel).ConfigureAwait(false)));
-            repository.Finish(name, new BackupManifest(1, world.LedgerOrigin, now, world.Database is not null, new(log, key.ToString(), mirrored.Size, Convert.ToBase64String(mirrored.Root.Span)), entries, segments, tables, files, passphrase is not null));
+            repository.Finish(name, new BackupManifest(1, world.LedgerOrigin, now, world.Database is not null, new(log, key.ToString(), mirrored.Size, Convert.ToBase64String(mirrored.Root.Span)), entries, segments, tables, files, passphrase is not null), macKey);
             return new(name, entries, segments.Count, added, mirrored.Size, passphrase is not null);
         }
     }
@@ -153,7 +154,7 @@ internal static class WorldBackup
         }
     }
 
-    private static void CopyFiles(World world, string directory, string? passphrase, IProgress<BackupProgress> progress)
+    private static void CopyFiles(World world, string directory, string? passphrase, byte[]? macKey, IProgress<BackupProgress> progress)
     {
         progress.Report(new(BackupStage.Files, 0, 1));
         File.Copy(Path.Combine(world.DataDirectory, "world.json"), Path.Combine(directory, "world.json"));
@@ -167,6 +168,7 @@ internal static class WorldBackup
         {
             var keys = Directory.EnumerateFiles(world.KeyDirectory).Where(p => Path.GetFileName(p) is var name && name != WorldMove.SeenCheckpoint && !name.EndsWith(".tmp", StringComparison.Ordinal) && !name.EndsWith(".new", StringComparison.Ordinal))
                 .ToDictionary(p => Path.GetFileName(p), File.ReadAllBytes, StringComparer.Ordinal);
+            keys[BackupManifest.MacKeyName] = macKey!;
             PrivateFile.Write(Path.Combine(directory, KeySeal.Name), KeySeal.Seal(keys, passphrase));
         }
         foreach (var path in Directory.EnumerateFiles(directory, "*", SearchOption.AllDirectories))

@@ -4,6 +4,7 @@ using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
 using Gongzhi.Core.Storage.Copying;
 using Gongzhi.Core.Storage.Segments;
+using Gongzhi.Core.Witnessing;
 using Gongzhi.Ledger;
 using Gongzhi.Node.Hosting;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -24,8 +25,9 @@ internal sealed record RestoreRequest(string? Backup, NodeOptions To, string? Pa
 /// <param name="Recovered">Entries of the log beyond the backup's state that came back from the copy of the log, without what they speak of unless the state still had it.</param>
 /// <param name="Erasures">How many of those erase something that the state does not know to be erased.</param>
 /// <param name="Missing">Entries that the checkpoint shown has beyond the restored log; null when none was shown.</param>
+/// <param name="Older">Whether the checkpoint shown has fewer than the restored log, and so says nothing of what was signed since.</param>
 /// <param name="Check">Everything that came back, followed to the signed checkpoint.</param>
-internal sealed record RestoreReport(string Backup, DateTimeOffset Taken, long Recovered, long Erasures, long? Missing, RecordCheckReport Check);
+internal sealed record RestoreReport(string Backup, DateTimeOffset Taken, long Recovered, long Erasures, long? Missing, bool Older, RecordCheckReport Check);
 
 /// <summary>
 /// Makes a world anew from a backup, in an empty place of the kind it was taken from: every file is what was written, everything follows to the signed checkpoint, and the log has all the entries that the repository knows, so
@@ -86,16 +88,19 @@ internal static class WorldRestore
                 await NodeHost.MakeSchemaAsync(options, place, cancel).ConfigureAwait(false);
                 await LedgerAsync(repository, manifest, world, clock, progress, cancel).ConfigureAwait(false);
             }
+            // What it has cosigned since is not known here: under its old key it would be a witness that forgot.
+            WitnessKey.Forget(world);
             var key = LedgerKeys.Look(world) ?? throw NoKey();
             var log = await PublishedAsync(world, key, cancel).ConfigureAwait(false);
             var seen = wanted.Seen is null ? null : await SeenAsync(world, key, log, wanted.Seen, cancel).ConfigureAwait(false);
             var erasures = await LedgerMending.ErasuresLostAsync(world, manifest.Entries, log.Size, cancel).ConfigureAwait(false);
             var check = await RecordCheck.RunAsync(world, new Checking(progress), cancel).ConfigureAwait(false);
-            var report = new RestoreReport(backup, manifest.Taken, Math.Max(0, log.Size - manifest.Entries), erasures, seen is null ? null : Math.Max(0, seen.Size - log.Size), check);
+            var report = new RestoreReport(backup, manifest.Taken, Math.Max(0, log.Size - manifest.Entries), erasures, seen is null ? null : Math.Max(0, seen.Size - log.Size), seen?.Size < log.Size, check);
             if (!check.Ok)
                 return report;
-            new RestoredWorld(backup, manifest.Origin, manifest.Taken, manifest.Entries, log.Size, Convert.ToBase64String(log.Root.Span), seen?.Size ?? 0).Write(world);
-            tables?.Finish(restored: seen?.Size ?? 0);
+            var known = Math.Max(log.Size, seen?.Size ?? 0);
+            new RestoredWorld(backup, manifest.Origin, manifest.Taken, manifest.Entries, log.Size, Convert.ToBase64String(log.Root.Span), known).Write(world);
+            tables?.Finish(restored: known);
             File.Delete(mark);
             DurableFile.FlushDirectory(root);
             return report;
@@ -179,13 +184,16 @@ internal static class WorldRestore
             PrivateFile.Write(Path.Combine(root, "rejects", Path.GetFileName(path)), File.ReadAllBytes(path));
     }
 
-    private static IReadOnlyDictionary<string, byte[]> Keys(string from, BackupManifest manifest, string? passphrase, string? keys)
+    private static Dictionary<string, byte[]> Keys(string from, BackupManifest manifest, string? passphrase, string? keys)
     {
         if (keys is not null)
             return Directory.Exists(keys) ? Directory.EnumerateFiles(keys).Where(p => Path.GetFileName(p) != WorldMove.SeenCheckpoint).ToDictionary(p => Path.GetFileName(p), File.ReadAllBytes, StringComparer.Ordinal) : throw new StartRefusedException($"There is no directory {keys}.");
         if (!manifest.Keys)
             return manifest.Postgres ? new Dictionary<string, byte[]>() : throw new StartRefusedException("The backup was taken without its keys. Give --keys: a directory that holds them.");
-        return KeySeal.Open(File.ReadAllBytes(Path.Combine(from, KeySeal.Name)), passphrase ?? throw new StartRefusedException("The backup's keys are sealed: give their passphrase, or --keys with a directory that holds them."));
+        var kept = KeySeal.Open(File.ReadAllBytes(Path.Combine(from, KeySeal.Name)), passphrase ?? throw new StartRefusedException("The backup's keys are sealed: give their passphrase, or --keys with a directory that holds them."));
+        if (kept.TryGetValue(BackupManifest.MacKeyName, out var macKey))
+            BackupManifest.DemandMac(from, macKey);
+        return kept.Where(k => k.Key != BackupManifest.MacKeyName).ToDictionary(k => k.Key, k => k.Value, StringComparer.Ordinal);
     }
 
     private static PostgresTables Tables(World world, string from, string backup, BackupManifest manifest, IProgress<BackupProgress> progress, CancellationToken cancel)

@@ -1,3 +1,4 @@
+using Gongzhi.Core.Storage;
 using Orleans.Placement;
 using Orleans.Runtime;
 
@@ -8,7 +9,7 @@ namespace Gongzhi.Node.Cluster;
 /// A cluster is one world's, so the kind alone names it.
 /// </summary>
 [PreferLocalPlacement, KeepAlive]
-internal sealed class SeatGrain(SeatWorks works, ILocalSiloDetails silo, TimeProvider clock, ILogger<SeatGrain> log) : Grain, ISeatGrain, IDisposable
+internal sealed class SeatGrain(SeatWorks works, WriteGate gate, ILocalSiloDetails silo, TimeProvider clock, ILogger<SeatGrain> log) : Grain, ISeatGrain, IDisposable
 {
     private SeatLoop? _loop;
 
@@ -17,7 +18,7 @@ internal sealed class SeatGrain(SeatWorks works, ILocalSiloDetails silo, TimePro
     public async Task LeaveAsync()
     {
         // Asked by a silo that left meanwhile: somebody else's seat stays.
-        if (!works.Leaving && !works.Misplaced.ContainsKey(this.GetPrimaryKeyString()))
+        if (!works.Leaving && gate.Shut is null && !works.Misplaced.ContainsKey(this.GetPrimaryKeyString()))
             return;
         if (_loop is not null)
             await _loop.StopAsync(CancellationToken.None);
@@ -29,6 +30,8 @@ internal sealed class SeatGrain(SeatWorks works, ILocalSiloDetails silo, TimePro
         var kind = this.GetPrimaryKeyString();
         if (works.Leaving)
             throw new InvalidOperationException($"This silo is leaving and takes no seat {kind} any more.");
+        // Somebody who takes changes has it.
+        gate.Demand();
         _loop = new SeatLoop(works.Find(kind) ?? throw new InvalidOperationException($"This silo has no work of the kind {kind}."), clock, log);
         works.Held[kind] = true;
         return Task.CompletedTask;

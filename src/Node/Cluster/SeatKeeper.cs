@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Threading.Channels;
+using Gongzhi.Core.Storage;
 using Orleans.Runtime;
 
 namespace Gongzhi.Node.Cluster;
@@ -9,7 +10,7 @@ namespace Gongzhi.Node.Cluster;
 /// Keeps the seats of this silo's works taken: every silo asks for each every few seconds, and at once when the cluster's members change, so that after the death or departure of the
 /// one that held a seat another takes it.
 /// </summary>
-internal sealed partial class SeatKeeper(IGrainFactory grains, SeatWorks works, IClusterMembershipService cluster, ILocalSiloDetails silo, TimeProvider clock, ILogger<SeatKeeper> log) : BackgroundService
+internal sealed partial class SeatKeeper(IGrainFactory grains, SeatWorks works, WriteGate gate, IClusterMembershipService cluster, ILocalSiloDetails silo, TimeProvider clock, ILogger<SeatKeeper> log) : BackgroundService
 {
     /// <summary>Between two rounds. With the death of a silo noticed in about ten seconds, this adds little to it and costs one small message for each kind.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
@@ -43,7 +44,8 @@ internal sealed partial class SeatKeeper(IGrainFactory grains, SeatWorks works, 
         var watching = WatchAsync(changes.Writer, stoppingToken);
         while (!stoppingToken.IsCancellationRequested)
         {
-            await Task.WhenAll(works.Kinds.Select(kind => KeepAsync(kind, stoppingToken))).ConfigureAwait(false);
+            // A machine that takes no changes holds no seat: another, that does, takes it.
+            await Task.WhenAll(gate.Shut is null ? works.Kinds.Select(kind => KeepAsync(kind, stoppingToken)) : works.Held.Keys.Select(kind => GiveUpAsync(kind, stoppingToken))).ConfigureAwait(false);
             using var round = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
             await Task.WhenAny(Task.Delay(Interval, clock, round.Token), changes.Reader.ReadAsync(round.Token).AsTask()).ConfigureAwait(false);
             await round.CancelAsync().ConfigureAwait(false);
@@ -55,6 +57,21 @@ internal sealed partial class SeatKeeper(IGrainFactory grains, SeatWorks works, 
     {
         await foreach (var _ in cluster.MembershipUpdates.WithCancellation(cancel).ConfigureAwait(false))
             changes.TryWrite(true);
+    }
+
+    private async Task GiveUpAsync(string kind, CancellationToken cancel)
+    {
+        try
+        {
+            await grains.GetGrain<ISeatGrain>(kind).LeaveAsync().WaitAsync(cancel).ConfigureAwait(false);
+        }
+        catch (Exception e) when (!cancel.IsCancellationRequested)
+        {
+            NotKept(e, kind);
+        }
+        catch (OperationCanceledException)
+        {
+        }
     }
 
     private async Task KeepAsync(string kind, CancellationToken cancel)

@@ -42,7 +42,7 @@ public static partial class NodeHost
         services.AddSingleton<IHotSchema, WitnessSchema>();
         services.AddSingleton<WitnessedLogs>();
         services.AddSingleton<CosignedCheckpoint>();
-        services.AddSingleton(provider => new Witness(WitnessKey.Load(world), options.LogsWitnessed(), provider.GetRequiredService<WitnessedLogs>(), provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider => new Witness(WitnessKey.Load(world, provider.GetRequiredService<WriteGate>()), options.LogsWitnessed(), provider.GetRequiredService<WitnessedLogs>(), provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<Witnesses>();
         if (options.Witnesses is not null)
             services.AddSingleton<ISeatWork>(provider => provider.GetRequiredService<Witnesses>());

@@ -14,7 +14,7 @@ namespace Gongzhi.Node.Hosting;
 /// <param name="Entries">Entries that the state had.</param>
 /// <param name="Size">Entries that the restored log has.</param>
 /// <param name="Root">Their root, in base64.</param>
-/// <param name="Known">The size of the checkpoint that the restore was shown; more than the log's while entries are missing.</param>
+/// <param name="Known">How many entries the log is known to have had: those that were restored, or those of the checkpoint that the restore was shown. Only who has seen as many can say that there were no more.</param>
 internal sealed record RestoredWorld(string Backup, string Origin, DateTimeOffset Taken, long Entries, long Size, string Root, long Known)
 {
     private const string Mark = "restored.json";

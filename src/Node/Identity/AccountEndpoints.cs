@@ -235,8 +235,14 @@ internal static class AccountEndpoints
             return ProblemWriting.IsMachine(http.Request) ? Refused(result).ToResult()
                 : AccountPages.Invitation(http, name, token, AccountPages.Refusals(result, "password"));
         }
-        await users.SetLockoutEndDateAsync(account!, null).ConfigureAwait(false);
-        await users.ResetAccessFailedCountAsync(account!).ConfigureAwait(false);
+        if (!account!.TwoFactorEnabled)
+        {
+            // Whoever had a session for a moment may have left one.
+            foreach (var passkey in await users.GetPasskeysAsync(account).ConfigureAwait(false))
+                await users.RemovePasskeyAsync(account, passkey.CredentialId).ConfigureAwait(false);
+        }
+        await users.SetLockoutEndDateAsync(account, null).ConfigureAwait(false);
+        await users.ResetAccessFailedCountAsync(account).ConfigureAwait(false);
         return Results.LocalRedirect("/account/sign-in");
     }
 

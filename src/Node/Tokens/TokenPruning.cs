@@ -1,9 +1,10 @@
+using Gongzhi.Core.Storage;
 using OpenIddict.Abstractions;
 
 namespace Gongzhi.Node.Tokens;
 
 /// <summary>Every token issued leaves a row; those long past their end are swept away once an hour.</summary>
-internal sealed class TokenPruning(IServiceScopeFactory scopes, TimeProvider time, ILogger<TokenPruning> log) : BackgroundService
+internal sealed class TokenPruning(IServiceScopeFactory scopes, WriteGate gate, TimeProvider time, ILogger<TokenPruning> log) : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromHours(1);
 
@@ -15,7 +16,7 @@ internal sealed class TokenPruning(IServiceScopeFactory scopes, TimeProvider tim
         using var timer = new PeriodicTimer(Interval, time);
         try
         {
-            while (await timer.WaitForNextTickAsync(stoppingToken).ConfigureAwait(false))
+            while (await timer.WaitForNextTickAsync(stoppingToken).ConfigureAwait(false) && gate.Shut is null)
                 await PruneAsync(stoppingToken).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)

@@ -30,14 +30,16 @@ internal sealed partial class Witnesses(NodeOptions options, World world, Sequen
             return;
         // Whoever brought a backup back cannot tell from the disk whether anything newer was signed.
         var restored = RestoredWorld.KnownSize(world);
-        var needed = Math.Max(options.WitnessesNeeded, restored is not null && world.RetainedCheckpoint is null ? 1 : 0);
+        // Only who has seen as much as was restored can say that nothing newer was signed; a witness that is asked for the first time, or has lost what it knew, cosigns whatever it is shown.
+        var vouched = restored is { } known && await sequencer.RetainedSizeAsync(cancel).ConfigureAwait(false) >= known;
+        var needed = Math.Max(options.WitnessesNeeded, restored is not null && !vouched ? 1 : 0);
         var answers = await Task.WhenAll(Clients.Select(client => SubmitAsync(client, default, cancel))).ConfigureAwait(false);
         foreach (var (client, word) in Clients.Zip(answers))
         {
             if (word is { Diverged: true })
                 await DivergedAsync(client, word, believed: true, cancel).ConfigureAwait(false);
         }
-        var answered = answers.Count(word => word?.Cosignature is not null);
+        var answered = answers.Count(word => word is { Cosignature: not null } && (vouched || word.Before >= (restored ?? 0)));
         if (gate.Shut is not null)
             return;
         var size = sequencer.Log.Head.Size;
@@ -46,7 +48,7 @@ internal sealed partial class Witnesses(NodeOptions options, World world, Sequen
             sequencer.Diverged(new LedgerDivergedException(TilePath.Checkpoint, $"of size {size} came back from a backup, and a checkpoint of size {restored} was known then.", restored.Value));
         else if (answered < needed)
             sequencer.Diverged(new LedgerDivergedException(TilePath.Checkpoint, restored is not null
-                ? $"of size {size} came back from a backup, and neither a witness nor RetainedCheckpoint says that nothing newer was signed."
+                ? $"of size {size} came back from a backup, and neither a witness nor RetainedCheckpoint that has seen as much says that nothing newer was signed."
                 : $"of size {size} was to be shown to {needed} witnesses before anything is built on it, and {answered} have cosigned it.", size));
         else if (restored is not null)
             RestoredWorld.Forget(world);
@@ -118,13 +120,19 @@ internal sealed partial class Witnesses(NodeOptions options, World world, Sequen
     {
         try
         {
-            var head = sequencer.Log.Head;
             if (await client.NewestAsync(sequencer.Log.Verifier.Name, cancel).ConfigureAwait(false) is not { } note || !Checkpoint.TryOpen(note.Span, sequencer.Log.Verifier, out var newest))
                 return false;
+            // After it was shown: what we have published meanwhile anybody can show us.
+            await sequencer.Log.FollowAsync(cancel).ConfigureAwait(false);
+            var head = sequencer.Log.Head;
             if (newest.Size > head.Size)
                 return true;
             var proof = await sequencer.Log.ProveConsistencyAsync(newest.Size, head.Size, cancel).ConfigureAwait(false);
             return !MerkleTree.VerifyConsistency(newest.Size, head.Size, newest.Root.Span, head.Root.Span, proof);
+        }
+        catch (LedgerDivergedException)
+        {
+            return true;
         }
         catch (Exception e) when (e is HttpRequestException or LedgerCorruptException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
         {

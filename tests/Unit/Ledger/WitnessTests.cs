@@ -33,7 +33,8 @@ public sealed class WitnessTests : IDisposable
     [Fact]
     public async Task A_growing_log_is_cosigned_and_each_cosignature_verifies()
     {
-        var (witness, state) = (Make(new Memory()), 0L);
+        var memory = new Memory();
+        var (witness, state) = (Make(memory), 0L);
         await using var log = await OpenAsync();
         foreach (var count in new[] { 1, 2, 300, 700 })
         {
@@ -44,8 +45,53 @@ public sealed class WitnessTests : IDisposable
             Assert.True(note.IsSignedBy(_witness.Verifier));
             state = log.Head.Size;
         }
-        // The same once more.
-        Assert.Equal(WitnessOutcome.Cosigned, (await witness.AddCheckpointAsync(await RequestAsync(log, state, state), Stop)).Outcome);
+        // The same once more, by whoever: the same answer, and nothing is kept anew.
+        var (once, kept) = (await witness.AddCheckpointAsync(await RequestAsync(log, state, state), Stop), memory.Replaced);
+        Assert.Equal(once, await witness.AddCheckpointAsync(await RequestAsync(log, state, state), Stop));
+        Assert.Equal((WitnessOutcome.Cosigned, kept), (once.Outcome, memory.Replaced));
+        // With the log's own line as often as a note may have lines.
+        await log.AppendAsync(Entries((int)log.Head.Size, 1), Stop);
+        Assert.True(SignedNote.TryParse(log.CurrentCheckpoint.Span, out var own));
+        var repeated = SignedNote.Create(own.Text.Span, [.. Enumerable.Repeat(own.Signatures[0], 64)]).Encode();
+        Assert.Equal(WitnessOutcome.Cosigned, (await witness.AddCheckpointAsync(new WitnessRequest(state, await log.ProveConsistencyAsync(state, log.Head.Size, Stop), repeated).Encode(), Stop)).Outcome);
+        Assert.True(SignedNote.TryParse((await memory.FindAsync(_signer.Verifier.Name, Stop))!.Value.Span, out var cosigned));
+        Assert.Equal(2, cosigned.Signatures.Count);
+    }
+
+    [Fact]
+    public async Task An_answer_says_what_the_witness_knew_before_and_is_the_whole_of_what_it_says()
+    {
+        await using var log = await OpenAsync();
+        await log.AppendAsync(Entries(0, 20), Stop);
+        var witness = Make(new Memory());
+        using var honest = new HttpClient(new Answering(async body => (await witness.AddCheckpointAsync(body, Stop)) is var answer && answer.Outcome == WitnessOutcome.Conflict
+            ? (System.Net.HttpStatusCode.Conflict, WitnessRequest.SizeMediaType, answer.Body) : (System.Net.HttpStatusCode.OK, "text/plain", answer.Body)));
+        WitnessClient Client(HttpClient http) => new(http, new Uri("http://witness.example/"), _witness.Verifier);
+        Assert.Equal(0, (await Client(honest).SubmitAsync(log, cancel: Stop)).Before);
+        await log.AppendAsync(Entries(20, 20), Stop);
+        // Another client, which has to be told what the witness knows.
+        Assert.Equal((40L, 20L), await Client(honest).SubmitAsync(log, cancel: Stop) is { Cosignature: not null } word ? (word.Size, word.Before) : default);
+
+        // A true cosignature of our checkpoint, with lines before it that are no signatures.
+        Assert.True(SignedNote.TryParse(log.CurrentCheckpoint.Span, out var own));
+        var line = _witness.Cosign(own.Text.Span, TimeProvider.System.GetUtcNow());
+        using var sly = new HttpClient(new Answering(_ => Task.FromResult((System.Net.HttpStatusCode.OK, "text/plain", (string?)("\nmore\n\n" + line + "\n")))));
+        await Assert.ThrowsAsync<HttpRequestException>(() => Client(sly).SubmitAsync(log, cancel: Stop));
+        // One that begins to answer and does not go on.
+        using var slow = new HttpClient(new Answering(_ => Task.FromResult((System.Net.HttpStatusCode.OK, "text/plain", (string?)null)))) { Timeout = TimeSpan.FromMilliseconds(200) };
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Client(slow).SubmitAsync(log, cancel: Stop));
+    }
+
+    /// <summary>What a server of the protocol would answer, without a network; with no body, one that never comes.</summary>
+    private sealed class Answering(Func<byte[], Task<(System.Net.HttpStatusCode Status, string Type, string? Body)>> answer) : HttpMessageHandler
+    {
+        protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            var (status, type, body) = await answer(await request.Content!.ReadAsByteArrayAsync(cancellationToken));
+            var content = body is null ? new StreamContent(new System.IO.Pipelines.Pipe().Reader.AsStream()) : (HttpContent)new ByteArrayContent(Encoding.UTF8.GetBytes(body));
+            content.Headers.ContentType = new(type);
+            return new HttpResponseMessage(status) { Content = content };
+        }
     }
 
     [Fact]
@@ -153,6 +199,8 @@ public sealed class WitnessTests : IDisposable
 
         public Func<Task>? BeforeReplacing { get; set; }
 
+        public int Replaced { get; private set; }
+
         public ValueTask<ReadOnlyMemory<byte>?> FindAsync(string origin, CancellationToken cancel = default) =>
             ValueTask.FromResult(_newest.TryGetValue(origin, out var kept) ? (ReadOnlyMemory<byte>?)kept.Note : null);
 
@@ -160,6 +208,7 @@ public sealed class WitnessTests : IDisposable
         {
             if (BeforeReplacing is { } before)
                 await before();
+            Replaced++;
             return sizeBefore == 0 ? _newest.TryAdd(origin, (size, note)) : _newest.TryGetValue(origin, out var kept) && kept.Size == sizeBefore && _newest.TryUpdate(origin, (size, note), kept);
         }
     }

@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using Gongzhi.Core.Parties;
 using Gongzhi.Node.Hosting;
 using Gongzhi.Node.Identity;
+using Gongzhi.Node.Identity.External;
 using Microsoft.AspNetCore.Identity;
 
 namespace Gongzhi.Node.Cli;
@@ -88,6 +89,9 @@ internal static class AccountVerbs
         if (second)
         {
             await DemandAsync(users.SetTwoFactorEnabledAsync(account, false)).ConfigureAwait(false);
+            // Somebody else's identity may have been linked to it, which came no further than that factor.
+            await scope.ServiceProvider.GetRequiredService<ExternalIdentities>().RemoveAsync(PartyDirectory.Operator, account, CancellationToken.None).ConfigureAwait(false);
+            account = await users.FindByNameAsync(name).ConfigureAwait(false) ?? account;
             foreach (var passkey in await users.GetPasskeysAsync(account).ConfigureAwait(false))
                 await DemandAsync(users.RemovePasskeyAsync(account, passkey.CredentialId)).ConfigureAwait(false);
         }

@@ -184,12 +184,15 @@ internal static class BackupVerbs
             > 0 => Say.In(
                 $"NOT COMPLETE: the checkpoint that you gave has {report.Missing} more entries than any of the backups. The node starts read-only until they are taken from a copy of the log (gongzhi admin ledger recover) or a succession is signed (gongzhi admin ledger succeed).",
                 $"不完整：所给检查点比备份多 {report.Missing} 个条目。在从存证日志副本取回这些条目（gongzhi admin ledger recover）或签署继任声明（gongzhi admin ledger succeed）之前，节点启动后仅供查阅。"),
+            0 when report.Older => Say.In(
+                "The checkpoint that you gave is older than the log that came back: it says nothing of what was signed since. Start the node with RetainedCheckpoint naming one that has as much, or with a witness that has seen as much; without either it is read-only.",
+                "所给检查点早于恢复出的存证日志，无法说明此后是否另有签名。请以不早于该日志的检查点（RetainedCheckpoint）或已见过同样内容的见证方启动节点；二者皆无时节点仅供查阅。"),
             0 => Say.In(
                 "It has everything up to the checkpoint that you gave. Start the node with RetainedCheckpoint naming that checkpoint's file, or with a witness; without either it is read-only.",
                 "内容完整，直至所给检查点。请以 RetainedCheckpoint（指向该检查点文件）或见证方启动节点；二者皆无时节点仅供查阅。"),
             _ => Say.In(
-                "Start the node with RetainedCheckpoint (the newest checkpoint that anybody kept) or a witness; without either it is read-only.",
-                "请以 RetainedCheckpoint（任何人保存的最新检查点）或见证方启动节点；二者皆无时节点仅供查阅。"),
+                "Start the node with RetainedCheckpoint (the newest checkpoint that anybody kept) or a witness, which must have seen as much as came back; without either it is read-only.",
+                "请以 RetainedCheckpoint（任何人保存的最新检查点）或见证方启动节点，二者须至少见过恢复出的全部条目；二者皆无时节点仅供查阅。"),
         });
     }
 

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
+using Gongzhi.Core.Witnessing;
 using Gongzhi.Ledger;
 using Gongzhi.Node.Hosting;
 
@@ -60,6 +61,8 @@ internal static class LedgerVerbs
             LedgerRecovery? done = null;
             await TerminalProgress.StagesAsync(parsed.GetValue(call.Json), async tell =>
                 done = await LedgerMending.RecoverAsync(directory.World, source, TimeProvider.System, new Steps(tell), cancel).ConfigureAwait(false)).ConfigureAwait(false);
+            // An older state has also forgotten what it cosigned for others.
+            WitnessKey.Forget(directory.World);
             Tell(parsed.GetValue(call.Json), new { from = done!.From, size = done.Size, known = done.Known },
                 $"The log has {done.Size} entries again; {done.Size - done.From} came back, {done.Known} of them with what they speak of. Start the node.",
                 $"存证日志恢复到 {done.Size} 个条目：取回 {done.Size - done.From} 个，其中 {done.Known} 个的内容仍在本节点。可以启动节点。");
@@ -81,6 +84,8 @@ internal static class LedgerVerbs
             await SchemaAsync(parsed.GetValue(data)!, directory, cancel).ConfigureAwait(false);
             var done = await LedgerMending.SucceedAsync(directory.World, parsed.GetValue(origin), parsed.GetValue(reason)!, TimeProvider.System, cancel).ConfigureAwait(false);
             RestoredWorld.GiveUpMissing(directory.World);
+            // An older state has also forgotten what it cosigned for others.
+            WitnessKey.Forget(directory.World);
             Tell(parsed.GetValue(call.Json), new { size = done.Size, root = Convert.ToBase64String(done.Root.Span), old = done.Old.ToString(), @new = done.New.ToString() },
                 $"The log goes on from entry {done.Size} under the key\n{done.New}\nGive it to whoever checks the log, and to its witnesses. The statement is at /ledger/succession/1 (2, 3 …) once the node runs.",
                 $"存证日志自第 {done.Size} 个条目起改用以下公钥：\n{done.New}\n请将其交给核验者和见证方。节点启动后，声明见 /ledger/succession/1（2、3……）。");

@@ -82,7 +82,8 @@ internal static class ExternalEndpoints
             if (await identities.FindAsync(whom, http.RequestAborted).ConfigureAwait(false) is not { } found)
                 return Unlinked(http, whom);
             account = await users.FindByIdAsync(found.Account).ConfigureAwait(false);
-            if (!found.Confirmed)
+            // On an administrator's word alone nobody comes in: the owner's second factor is asked for besides, or who confirmed it knew of the identity.
+            if (!found.Confirmed && account is not { TwoFactorEnabled: true })
                 return HostProblems.Suspended.ToResult();
         }
         return await EnterAsync(http, signIn, parties, account, whom, back).ConfigureAwait(false);

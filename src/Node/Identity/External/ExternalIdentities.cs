@@ -3,6 +3,7 @@ using Gongzhi.Core;
 using Gongzhi.Core.Audit;
 using Gongzhi.Core.Parties;
 using Gongzhi.Core.Storage;
+using Microsoft.AspNetCore.Identity;
 using Microsoft.EntityFrameworkCore;
 
 namespace Gongzhi.Node.Identity.External;
@@ -45,7 +46,7 @@ internal sealed class ExternalIdentities(NodeWriter writer, IDbContextFactory<No
     }
 
     /// <summary>
-    /// The owner uses his link by signing in at the provider. The link, sessions and an older password of the account end with it: from then on it opens by what its owner has just shown.
+    /// The owner uses his link by signing in at the provider. The link, sessions, an older password and, unless a second factor stands, passkeys of the account end with it: from then on it opens by what its owner has just shown.
     /// </summary>
     /// <param name="account">As it was when its link was found to be good; changed since, nothing is done.</param>
     /// <param name="whom">As the provider says.</param>
@@ -63,6 +64,8 @@ internal sealed class ExternalIdentities(NodeWriter writer, IDbContextFactory<No
             db.Add(bound = new ExternalIdentity { Account = account.Id, Issuer = whom.Issuer, Subject = whom.Subject });
         bound.Confirmed = true;
         own.PasswordHash = null;
+        if (!own.TwoFactorEnabled)
+            db.RemoveRange(db.Set<IdentityUserPasskey<string>>().Where(p => p.UserId == own.Id));
         own.LockoutEnd = null;
         own.AccessFailedCount = 0;
         Restamp(own);
@@ -82,13 +85,13 @@ internal sealed class ExternalIdentities(NodeWriter writer, IDbContextFactory<No
             var bound = db.Set<ExternalIdentity>().Find(account.Id);
             if (bound is null)
                 db.Add(bound = new ExternalIdentity { Account = account.Id, Issuer = whom.Issuer, Subject = whom.Subject });
-            (bound.Issuer, bound.Subject, bound.Confirmed) = (whom.Issuer, whom.Subject, !renewal.Suspended);
+            (bound.Issuer, bound.Subject, bound.Confirmed) = (whom.Issuer, whom.Subject, false);
             Restamp(own);
             return bound;
         }, cancel);
 
     /// <summary>Ends the link, and the sessions of the account with it. It opens nothing, so nobody is suspended.</summary>
-    public Task<Result<ExternalIdentity>> RemoveAsync(Caller caller, Account account, CancellationToken cancel) => ChangeAsync<ExternalIdentity>(caller.Party, "unlink identity", db =>
+    public Task<Result<ExternalIdentity>> RemoveAsync(string author, Account account, CancellationToken cancel) => ChangeAsync<ExternalIdentity>(author, "unlink identity", db =>
     {
         if (db.Set<ExternalIdentity>().Find(account.Id) is not { } bound || db.Set<Account>().Find(account.Id) is not { } own)
             return Unknown;

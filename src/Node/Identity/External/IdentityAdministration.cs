@@ -61,7 +61,7 @@ internal static class IdentityAdministration
     {
         if (await users.FindByNameAsync(name).ConfigureAwait(false) is not { } account)
             return AccountAdministration.Unknown.ToResult();
-        return (await identities.RemoveAsync(callers.Required, account, cancel).ConfigureAwait(false)).ToResult(identity => Results.Ok(ShownIdentity.Of(name, account, identity)));
+        return (await identities.RemoveAsync(callers.Required.Party, account, cancel).ConfigureAwait(false)).ToResult(identity => Results.Ok(ShownIdentity.Of(name, account, identity)));
     }
 
     private static readonly Problem NoProvider = Problem.Conflict(
@@ -70,7 +70,7 @@ internal static class IdentityAdministration
     /// <param name="Subject">What the provider calls the person (<c>sub</c>); the page that turned the person away shows it.</param>
     internal sealed record NamedIdentity(string Subject = "");
 
-    /// <param name="Confirmed">Whether its owner or a security administrator has confirmed it; else nobody comes in by it.</param>
+    /// <param name="Confirmed">Whether its owner or a security administrator has confirmed it; else nobody comes in by it without the account's second factor.</param>
     internal sealed record ShownIdentity(string Name, string Party, string Issuer, string Subject, bool Confirmed)
     {
         public static ShownIdentity Of(string name, Account account, ExternalIdentity identity) => new(name, account.PartyId, identity.Issuer, identity.Subject, identity.Confirmed);
