@@ -1,6 +1,8 @@
 using System.Diagnostics;
-using Gongzhi.Node.Cluster;
+using Gongzhi.Core.Storage;
 using Gongzhi.Node.Cli;
+using Gongzhi.Node.Cluster;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Gongzhi.Tests.Cluster;
 
@@ -51,6 +53,27 @@ public sealed class SeatTests
             await silo.DisposeAsync();
         // The last one to leave left the seat too.
         Assert.Null(SeatJournal.Holder(await journal.ReadAsync(), Kind));
+    }
+
+    [Fact]
+    public async Task A_silo_that_takes_no_changes_any_more_gives_its_seat_up_and_gets_none_again()
+    {
+        var (database, journal) = await JournalAsync();
+        var silos = await ThreeAsync(database, journal);
+        await Task.WhenAll(silos.Select(s => s.SeesAsync(3, Soon)));
+        var address = await silos[0].HolderAsync(Kind);
+        var first = silos.Single(s => s.Address == address);
+        await journal.WaitAsync(events => events.Count == 1, Soon);
+        first.Services.GetRequiredService<WriteGate>().Close("it is older than what was signed.");
+        var events = await journal.WaitAsync(e => e.Count >= 3, Soon);
+        Assert.Equal(["began", "ended", "began"], events.Select(e => e.What));
+        Assert.NotEqual(events[0].Silo, events[2].Silo);
+        // The others go too: it is nobody's then.
+        foreach (var silo in silos.Where(s => s != first))
+            await silo.DisposeAsync();
+        await Assert.ThrowsAnyAsync<Exception>(() => first.HolderAsync(Kind));
+        Assert.Null(SeatJournal.Holder(await journal.ReadAsync(), Kind));
+        await first.DisposeAsync();
     }
 
     [Fact]

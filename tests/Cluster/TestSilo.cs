@@ -1,4 +1,5 @@
 using Gongzhi.Core;
+using Gongzhi.Core.Storage;
 using Gongzhi.Node.Cluster;
 using Gongzhi.Node.Hosting;
 using Microsoft.Extensions.DependencyInjection;
@@ -40,6 +41,7 @@ internal sealed class TestSilo : IAsyncDisposable
         builder.Logging.SetMinimumLevel(LogLevel.Warning);
         builder.Logging.AddSimpleConsole(o => o.SingleLine = true);
         builder.Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
+        builder.Services.AddSingleton<WriteGate>();
         builder.Services.AddNodeSilo(options, World(options));
         foreach (var work in works)
             builder.Services.AddSingleton(work);
