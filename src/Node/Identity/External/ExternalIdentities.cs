@@ -73,7 +73,7 @@ internal sealed class ExternalIdentities(NodeWriter writer, IDbContextFactory<No
     }, cancel);
 
     /// <summary>An administrator says which identity is the account's; its older one and its sessions end. <paramref name="renewal"/> must still be the party's last.</summary>
-    public Task<Result<ExternalIdentity>> LinkAsync(Caller caller, Account account, ProviderSubject whom, Renewal renewal, CancellationToken cancel) =>
+    public Task<Result<ExternalIdentity>> LinkAsync(Caller caller, Account account, ProviderSubject whom, Renewal renewal, bool confirmed, CancellationToken cancel) =>
         ChangeAsync<ExternalIdentity>(caller.Party, "link identity", db =>
         {
             if (Clash(db, account.Id, whom) is { } clash)
@@ -85,7 +85,7 @@ internal sealed class ExternalIdentities(NodeWriter writer, IDbContextFactory<No
             var bound = db.Set<ExternalIdentity>().Find(account.Id);
             if (bound is null)
                 db.Add(bound = new ExternalIdentity { Account = account.Id, Issuer = whom.Issuer, Subject = whom.Subject });
-            (bound.Issuer, bound.Subject, bound.Confirmed) = (whom.Issuer, whom.Subject, false);
+            (bound.Issuer, bound.Subject, bound.Confirmed) = (whom.Issuer, whom.Subject, confirmed);
             Restamp(own);
             return bound;
         }, cancel);

@@ -49,11 +49,12 @@ internal static class IdentityAdministration
                 return ExternalIdentities.Taken.ToResult();
             return Results.Ok(new LinkedIdentity(name, account.PartyId, whom.Issuer, whom.Subject, found.Confirmed, parties.Party(account.PartyId) is { Suspended: true }));
         }
+        // With a second factor nobody is suspended, and so nobody has confirmed that the identity is the owner's.
         var opens = !await users.GetTwoFactorEnabledAsync(account).ConfigureAwait(false);
         var renewed = await parties.RenewAsync(callers.Required, account.PartyId, "link identity", opens, cancel: cancel).ConfigureAwait(false);
         if (!renewed.Ok)
             return renewed.Problem.ToResult();
-        return (await identities.LinkAsync(callers.Required, account, whom, renewed.Value, cancel).ConfigureAwait(false)).ToResult(identity =>
+        return (await identities.LinkAsync(callers.Required, account, whom, renewed.Value, confirmed: opens && !renewed.Value.Suspended, cancel).ConfigureAwait(false)).ToResult(identity =>
             Results.Ok(new LinkedIdentity(name, account.PartyId, identity.Issuer, identity.Subject, identity.Confirmed, renewed.Value.Suspended)));
     }
 
