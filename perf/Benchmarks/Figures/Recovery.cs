@@ -25,7 +25,7 @@ internal static partial class Recovery
             new("the machine that appends to the log frozen", async (cluster, _) => (await HolderAsync(cluster)).Signal("STOP")),
             new("PostgreSQL stopped as by a crash and started at once", (_, postgres) => postgres.CrashAsync()),
         ];
-        var (lines, rounds) = (new List<Line>(), bench.Quick ? 1 : 3);
+        var (lines, rounds) = (new List<Line>(), bench.Quick ? 1 : 2);
         foreach (var fault in faults)
         {
             var (acknowledged, grown, usual, usualGrown) = (new List<double>(), new List<double>(), new List<double>(), new List<double>());

@@ -70,7 +70,8 @@ internal sealed class Postgres : IAsyncDisposable
         var data = Path.Combine(_directory, "data");
         await AsOwnerAsync(Path.Combine(_programs, "pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop");
         await AsOwnerAsync(Path.Combine(_programs, "pg_ctl"), "-D", data, "-o", _options, "-l", Path.Combine(_directory, "log"), "-w", "start");
-        NpgsqlConnection.ClearAllPools();
+        // Connections that were kept are of the server before.
+        Source.Clear();
     }
 
     /// <summary>Stops the server by the process id that stands in its data directory, then removes the directory.</summary>
