@@ -58,7 +58,7 @@ internal static partial class Recovery
         return new("faults", "what clients wait for when something fails, three machines", lines,
         [
             Text.Invariant($"{Clients} clients report one record after another to each machine in turn, wait {Patience.TotalSeconds:0} s for an answer and then ask the next under the same key; {rounds} rounds, each on a cluster of its own, shortest and longest given. The failed machine stays among those that are asked, as behind a load balancer that has not noticed yet."),
-            "A receipt needs no other machine, so a death costs a client its own patience at most. The log stands still until the others are sure that the one that appended is dead (three probes of 2 to 3 s missed, two votes), and one of them has taken its place: that is what limits it, and more or faster machines do not shorten it. Proofs are given meanwhile of everything that is in the log.",
+            "A receipt needs no other machine, and a dead one lets go of the writer's lock in PostgreSQL with its connection. A frozen one may hold that lock: the others wait until the server ends its transaction. The log stands still until the others are sure that the one that appended is dead (three probes of 2 to 3 s missed, two votes), and one of them has taken its place: that is what limits it, and more or faster machines do not shorten it. Proofs are given meanwhile of everything that is in the log.",
             "The three machines, PostgreSQL and the clients share two cores; a node that starts takes one for seconds.",
         ]);
     }
