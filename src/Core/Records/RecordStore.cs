@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Data.Common;
+using System.Runtime.InteropServices;
 using Gongzhi.Core.Audit;
 using Gongzhi.Core.Catalog;
 using Gongzhi.Core.Storage;
@@ -208,7 +209,8 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
     }
 
     /// <summary>
-    /// What other machines committed: dataset, number of its commit, rows added to the tail, rows replaced, and whether anything else changed, which is then read from SQL.
+    /// What other machines committed: dataset, number of its commit, rows added to the tail, rows replaced, whether anything else changed, which is then read from SQL, and the two
+    /// halves of the added rows' batch.
     /// </summary>
     private void Follow(IReadOnlyList<long[]> changes)
     {
@@ -226,7 +228,9 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
                     Reload(dataset.Key);
                     continue;
                 }
-                Changing?.Invoke(dataset.Key, RecordsChange.Elsewhere(sequence));
+                // A machine of an earlier version does not say of which batch the rows are.
+                Changing?.Invoke(dataset.Key, replaced > 0 || change.Length < 7 ? RecordsChange.Elsewhere(sequence)
+                    : RecordsChange.Elsewhere(sequence, new Guid(MemoryMarshal.AsBytes(change.AsSpan(5, 2))), tail));
                 Update(dataset.Key, m => m with { TailRows = m.TailRows + tail, Replaced = m.Replaced + replaced, Sequence = sequence });
             }
             if (Manifest(dataset.Key).TailRows > 0)
@@ -246,12 +250,14 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
     }
 
     /// <summary>Waits until memory shows the dataset's commit of this number; for who has read SQL and finds it ahead.</summary>
+    /// <exception cref="StoreUnavailableException">It does not: the writer has stopped in between, or the database cannot be asked.</exception>
     internal void Await(long dataset, long sequence)
     {
         if (world.Shared && Manifest(dataset).Sequence < sequence)
             writer.Feed.CurrentAsync().GetAwaiter().GetResult();
-        // A commit of this machine tells of itself within microseconds; this only bounds the wait when the writer has stopped in between.
-        SpinWait.SpinUntil(() => Manifest(dataset).Sequence >= sequence, PublishWait);
+        // A commit of this machine tells of itself within microseconds.
+        if (!SpinWait.SpinUntil(() => Manifest(dataset).Sequence >= sequence, PublishWait))
+            throw new StoreUnavailableException(new TimeoutException("A commit has not been told of."));
     }
 
     private static readonly TimeSpan PublishWait = TimeSpan.FromSeconds(5);
@@ -370,6 +376,14 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
         return ReadTail(connection, dataset, batch, firstOrdinal, count);
     }
 
+    /// <summary>What the tail has of these batches, which other machines added.</summary>
+    internal List<TailRow> ReadTail(long dataset, IEnumerable<Guid> batches)
+    {
+        using var connection = NodeDatabase.OpenReader(world);
+        using var command = connection.Command("SELECT batch, ordinal, row, salt FROM tail WHERE dataset = @dataset AND batch = ANY (@batches)");
+        return ReadRows(command.Set("@dataset", dataset).Set("@batches", batches.Select(RecordId.Bytes).ToArray()));
+    }
+
     private static List<TailRow> ReadTail(DbConnection connection, long dataset, Guid? batch, long firstOrdinal, long count)
     {
         using var command = connection.CreateCommand();
@@ -383,6 +397,11 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
             command.Set("@batch", RecordId.Bytes(id));
             command.Set("@first", firstOrdinal);
         }
+        return ReadRows(command);
+    }
+
+    private static List<TailRow> ReadRows(DbCommand command)
+    {
         var rows = new List<TailRow>();
         using var reader = command.ExecuteReader();
         while (reader.Read())
@@ -438,7 +457,10 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
     {
         var sequence = Next(scope, dataset);
         scope.Later("INSERT INTO record_state(dataset, sequence) VALUES (@dataset, @sequence) ON CONFLICT(dataset) DO UPDATE SET sequence = excluded.sequence", ("@dataset", dataset), ("@sequence", sequence));
-        scope.Tell(FeedTopic.Records, dataset, sequence, tail.Count, replaced.Rows.Count, more || replaced.Segments.Count > 0 ? 1 : 0);
+        Span<long> batch = stackalloc long[2];
+        if (tail.Count > 0)
+            tail[0].Batch.TryWriteBytes(MemoryMarshal.AsBytes(batch));
+        scope.Tell(FeedTopic.Records, dataset, sequence, tail.Count, replaced.Rows.Count, more || replaced.Segments.Count > 0 ? 1 : 0, batch[0], batch[1]);
         scope.AfterCommit(() =>
         {
             Changing?.Invoke(dataset, new RecordsChange(sequence, tail, replaced.Rows));

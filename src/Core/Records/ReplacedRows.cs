@@ -16,8 +16,14 @@ public sealed record RecordsChange(long Sequence, IReadOnlyList<TailRow> Tail, I
     /// <summary>Another machine's: what it changed is in SQL and not here.</summary>
     internal static RecordsChange Elsewhere(long sequence) => new(sequence, [], []) { Unread = true };
 
-    /// <summary>The rows must be read from SQL.</summary>
+    /// <summary>Another machine's that added these rows and did nothing else.</summary>
+    internal static RecordsChange Elsewhere(long sequence, Guid batch, long rows) => new(sequence, [], []) { Added = (batch, rows) };
+
+    /// <summary>Everything must be read from SQL.</summary>
     public bool Unread { get; private init; }
+
+    /// <summary>A batch whose rows are to be read from SQL, and how many they are.</summary>
+    public (Guid Batch, long Rows)? Added { get; private init; }
 }
 
 /// <summary>A record to be superseded was superseded or erased before.</summary>

@@ -98,7 +98,7 @@ public sealed class Sequencer : IAsyncDisposable
     {
         long size;
         using (var command = connection.Command(SqlTileStore.PublishedSize))
-            size = await command.ExecuteScalarAsync(cancel).ConfigureAwait(false) as long? ?? 0;
+            size = command.ExecuteScalar() as long? ?? 0;
         try
         {
             await FollowAsync(size, cancel).ConfigureAwait(false);

@@ -69,8 +69,10 @@ public sealed class TailTables
                     Load(state, dataset, needsTail, needsReplaced);
                     continue;
                 }
-                Drain(state, dataset);
-                return Snapshot(state, dataset, manifest, ledgerIndex);
+                if (Drain(state, dataset))
+                    return Snapshot(state, dataset, manifest, ledgerIndex);
+                // Rows that another machine added have gone on into a segment: read anew.
+                state.Lost = true;
             }
         }
     }
@@ -116,7 +118,7 @@ public sealed class TailTables
         if (!change.Unread)
         {
             state.Waiting.Enqueue(change);
-            if (Interlocked.Add(ref state.TailWaiting, change.Tail.Count) <= WaitingMax && Interlocked.Add(ref state.ReplacedWaiting, change.Replaced.Count) <= ReplacedWaitingMax)
+            if (Interlocked.Add(ref state.TailWaiting, RowsOf(change)) <= WaitingMax && Interlocked.Add(ref state.ReplacedWaiting, change.Replaced.Count) <= ReplacedWaitingMax)
                 return;
         }
         // What is queued stays: a reader that has just looked at a manifest that tells of it is about to take it. The next one reads everything from SQL.
@@ -133,7 +135,7 @@ public sealed class TailTables
         {
             state.Tail = New("tail", dataset, content.Sequence);
             _engine.Execute(TailRows.CreateTable(state.Tail.Name, dataset));
-            Add(state.Tail, dataset, content.Tail, content.Sequence);
+            Add(state.Tail, dataset, [(content.Tail, content.Sequence)]);
         }
         if (replaced)
         {
@@ -146,29 +148,55 @@ public sealed class TailTables
     private Table New(string kind, Dataset dataset, long sequence) =>
         new(string.Create(CultureInfo.InvariantCulture, $"{kind}_{dataset.Number}_{Interlocked.Increment(ref _names)}"), dataset.Version, sequence);
 
-    private void Drain(State state, Dataset dataset)
+    /// <summary>False when rows that were to be read from SQL are not in the tail any more.</summary>
+    private bool Drain(State state, Dataset dataset)
     {
+        var tail = new List<(IReadOnlyList<TailRow> Rows, long Sequence)>();
+        var added = new Dictionary<Guid, (long Rows, long Sequence)>();
         while (state.Waiting.TryDequeue(out var change))
         {
-            Interlocked.Add(ref state.TailWaiting, -change.Tail.Count);
+            Interlocked.Add(ref state.TailWaiting, -RowsOf(change));
             Interlocked.Add(ref state.ReplacedWaiting, -change.Replaced.Count);
             // Without a table the rows are read from SQL when they are asked for.
-            if (state.Tail is { } tail && change.Sequence > tail.LoadedAt)
-                Add(tail, dataset, change.Tail, change.Sequence);
+            if (state.Tail is { } table && change.Sequence > table.LoadedAt)
+            {
+                if (change.Added is { } elsewhere)
+                    added[elsewhere.Batch] = (elsewhere.Rows, change.Sequence);
+                else
+                    tail.Add((change.Tail, change.Sequence));
+            }
             if (state.Replaced is { } replaced && change.Sequence > replaced.LoadedAt)
                 Add(replaced, change.Replaced, change.Sequence);
         }
+        if (added.Count > 0)
+        {
+            var found = _store.ReadTail(dataset.Number, added.Keys).GroupBy(r => r.Batch).ToDictionary(b => b.Key, b => b.ToList());
+            foreach (var (batch, (rows, sequence)) in added)
+            {
+                if (!found.TryGetValue(batch, out var read) || read.Count != rows)
+                    return false;
+                tail.Add((read, sequence));
+            }
+        }
+        if (state.Tail is { } all)
+            Add(all, dataset, tail);
+        return true;
     }
 
-    private void Add(Table table, Dataset dataset, IReadOnlyList<TailRow> rows, long sequence)
+    private static int RowsOf(RecordsChange change) => change.Tail.Count + (int)(change.Added?.Rows ?? 0);
+
+    private void Add(Table table, Dataset dataset, IReadOnlyList<(IReadOnlyList<TailRow> Rows, long Sequence)> changes)
     {
-        if (rows.Count == 0)
+        if (changes.All(c => c.Rows.Count == 0))
             return;
         using var appender = _engine.OpenAppender(table.Name);
-        foreach (var version in rows.GroupBy(r => RowDecoder.SchemaVersion(r.Row)))
+        foreach (var (rows, sequence) in changes)
         {
-            var written = _catalog.Find(dataset.Id, version.Key) ?? throw new InvalidDataException($"Version {version.Key} of {dataset.Id} is not known.");
-            TailRows.Write(appender, dataset, RowDecoder.Decode(written, [.. version]), sequence);
+            foreach (var version in rows.GroupBy(r => RowDecoder.SchemaVersion(r.Row)))
+            {
+                var written = _catalog.Find(dataset.Id, version.Key) ?? throw new InvalidDataException($"Version {version.Key} of {dataset.Id} is not known.");
+                TailRows.Write(appender, dataset, RowDecoder.Decode(written, [.. version]), sequence);
+            }
         }
     }
 

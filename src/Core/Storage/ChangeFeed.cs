@@ -59,7 +59,8 @@ public sealed class ChangeFeed : IDisposable
     private readonly Lock _gate = new();
     private readonly CancellationTokenSource _stop = new();
     private TaskCompletionSource? _next;
-    private bool _looking;
+    private readonly ManualResetEventSlim _wanted = new(false, spinCount: 0);
+    private Thread? _looking;
     private bool _closed;
     private DbConnection? _connection;
     private string? _run;
@@ -121,12 +122,17 @@ public sealed class ChangeFeed : IDisposable
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_closed, this);
-            _next ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            asked = _next.Task;
-            if (!_looking)
+            if (_next is null)
             {
-                _looking = true;
-                _ = Task.Run(LookAsync, CancellationToken.None);
+                _next = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                _wanted.Set();
+            }
+            asked = _next.Task;
+            if (_looking is null)
+            {
+                // A thread of its own: requests that wait for it may hold all those of the pool.
+                _looking = new Thread(Look) { IsBackground = true, Name = "changes of other machines" };
+                _looking.Start();
             }
         }
         return asked.WaitAsync(cancel);
@@ -139,10 +145,9 @@ public sealed class ChangeFeed : IDisposable
             if (_closed)
                 return;
             _closed = true;
-            if (!_looking)
-                Close();
+            _wanted.Set();
         }
-        // A look that goes on has a limit of time, and closes its connection itself.
+        // A look that goes on has a limit of time, and its thread closes the connection.
         _stop.Cancel();
     }
 
@@ -179,21 +184,22 @@ public sealed class ChangeFeed : IDisposable
         command.ExecuteNonQuery();
     }
 
-    private async Task LookAsync()
+    private void Look()
     {
         while (true)
         {
+            _wanted.Wait();
             TaskCompletionSource asked;
             lock (_gate)
             {
                 if (_next is null)
                 {
-                    _looking = false;
-                    if (_closed)
-                        Close();
+                    Close();
                     return;
                 }
                 (asked, _next) = (_next, null);
+                if (!_closed)
+                    _wanted.Reset();
             }
             try
             {
@@ -215,7 +221,7 @@ public sealed class ChangeFeed : IDisposable
                     }
                 }
                 foreach (var look in _alongside)
-                    await look(connection, _stop.Token).ConfigureAwait(false);
+                    look(connection, _stop.Token).GetAwaiter().GetResult();
                 asked.SetResult();
                 if (rows.Count > 0)
                     Advanced?.Invoke();

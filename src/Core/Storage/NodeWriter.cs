@@ -24,6 +24,7 @@ public sealed class NodeWriter : IAsyncDisposable
     private readonly World _world;
     private readonly SqlStore _store;
     private readonly CancellationTokenSource _stop = new();
+    private readonly ManualResetEventSlim _wanted = new(false, spinCount: 0);
     private readonly Task _loop;
     private Exception? _broken;
 
@@ -38,7 +39,8 @@ public sealed class NodeWriter : IAsyncDisposable
         _store = SqlStore.Of(world);
         Feed = new ChangeFeed(world);
         Feed.Advanced += () => Committed?.Invoke();
-        _loop = Task.Run(RunAsync);
+        // A thread of its own: it waits for the disk or the database, and those who wait for it may hold all threads of the pool.
+        _loop = Task.Factory.StartNew(Run, CancellationToken.None, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach, TaskScheduler.Default);
     }
 
     /// <summary>What other machines of the world change.</summary>
@@ -90,6 +92,7 @@ public sealed class NodeWriter : IAsyncDisposable
         {
             _closing = true;
             _queue.Writer.TryComplete();
+            _wanted.Set();
             await _stop.CancelAsync().ConfigureAwait(false);
         }
         await _loop.ConfigureAwait(false);
@@ -103,21 +106,37 @@ public sealed class NodeWriter : IAsyncDisposable
         if (_broken is not null)
             throw new WriterStoppedException(_broken);
         if (_queue.Writer.TryWrite(item))
+        {
+            _wanted.Set();
             return;
+        }
         // Full or closed; a closed queue never takes anything again.
         if (_closing)
             throw new WriterStoppedException(_broken ?? new ObjectDisposedException(nameof(NodeWriter)));
         throw new StoreUnavailableException(new InvalidOperationException($"{QueueMax} changes are waiting for the writer."));
     }
 
-    private async Task RunAsync()
+    /// <summary>False when there is none and never will be.</summary>
+    private bool AwaitWork()
+    {
+        while (_queue.Reader.Count == 0)
+        {
+            if (_queue.Reader.Completion.IsCompleted)
+                return false;
+            _wanted.Wait();
+            _wanted.Reset();
+        }
+        return true;
+    }
+
+    private void Run()
     {
         DbConnection? connection = null;
         KeptStatements? statements = null;
         var group = new List<Work>(GroupSizeMax);
         try
         {
-            while (await _queue.Reader.WaitToReadAsync().ConfigureAwait(false))
+            while (AwaitWork())
             {
                 for (var tried = false; ; tried = true)
                 {
