@@ -58,7 +58,7 @@ internal static partial class P3Ledger
         return AppendAsync(seconds, async id =>
         {
             var commitment = RandomNumberGenerator.GetBytes(32);
-            await writer.RunAsync(scope => PendingEntries.Add(scope.Connection, scope.Transaction, id, "access", commitment));
+            await writer.RunAsync(scope => PendingEntries.Add(scope, id, "access", commitment));
             await sequencer.WaitAsync(id, CancellationToken.None);
         });
     }

@@ -25,6 +25,8 @@ public sealed class Sequencer : IAsyncDisposable
     private readonly ILogger<Sequencer> _log;
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly ConcurrentDictionary<Guid, TaskCompletionSource<long>> _waiting = new();
+    private readonly ConcurrentQueue<Guid> _sought = new();
+    private int _seeking;
     private readonly CancellationTokenSource _stop = new();
     private NoteSigner? _signer;
     private TileLog? _tiles;
@@ -154,18 +156,45 @@ public sealed class Sequencer : IAsyncDisposable
     }
 
     /// <summary>Waits until the entry is in a signed checkpoint; answers its index.</summary>
-    public async Task<long> WaitAsync(Guid entry, CancellationToken cancel)
+    public Task<long> WaitAsync(Guid entry, CancellationToken cancel)
     {
         var done = _waiting.GetOrAdd(entry, _ => new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously));
         // It may have been included just before we began to wait.
-        var found = await new SqlTreeState(_world, _writer).FindAsync([entry], cancel).ConfigureAwait(false);
-        if (found.TryGetValue(entry, out var index) && index < Log.Head.Size)
-        {
-            _waiting.TryRemove(entry, out _);
-            return index;
-        }
+        _sought.Enqueue(entry);
+        Seek();
         Wake();
-        return await done.Task.WaitAsync(cancel).ConfigureAwait(false);
+        return done.Task.WaitAsync(cancel);
+    }
+
+    /// <summary>Looks for entries that were included before anybody waited for them: one reading for all who came while the one before went on.</summary>
+    private void Seek()
+    {
+        if (_sought.IsEmpty || Interlocked.Exchange(ref _seeking, 1) == 1)
+            return;
+        _ = Task.Run(async () =>
+        {
+            var ids = new List<Guid>();
+            while (ids.Count < StepEntriesMax && _sought.TryDequeue(out var id))
+                ids.Add(id);
+            try
+            {
+                foreach (var (id, index) in await new SqlTreeState(_world, _writer).FindAsync(ids, _stop.Token).ConfigureAwait(false))
+                {
+                    if (index < Log.Head.Size && _waiting.TryRemove(id, out var waiter))
+                        waiter.TrySetResult(index);
+                }
+            }
+            catch (Exception e)
+            {
+                foreach (var id in ids)
+                {
+                    if (_waiting.TryRemove(id, out var waiter))
+                        waiter.TrySetException(e);
+                }
+            }
+            Volatile.Write(ref _seeking, 0);
+            Seek();
+        }, CancellationToken.None);
     }
 
     public async ValueTask DisposeAsync()
