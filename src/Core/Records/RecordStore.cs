@@ -380,7 +380,9 @@ public sealed class RecordStore(World world, NodeWriter writer, ISegmentStore se
     internal List<TailRow> ReadTail(long dataset, IEnumerable<Guid> batches)
     {
         using var connection = NodeDatabase.OpenReader(world);
-        using var command = connection.Command("SELECT batch, ordinal, row, salt FROM tail WHERE dataset = @dataset AND batch = ANY (@batches)");
+        using var command = connection.Command("""
+            SELECT t.batch, t.ordinal, t.row, t.salt FROM unnest(@batches) b(id) CROSS JOIN LATERAL (SELECT batch, ordinal, row, salt FROM tail WHERE dataset = @dataset AND batch = b.id OFFSET 0) t
+            """);
         return ReadRows(command.Set("@dataset", dataset).Set("@batches", batches.Select(RecordId.Bytes).ToArray()));
     }
 

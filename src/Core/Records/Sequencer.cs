@@ -155,6 +155,9 @@ public sealed class Sequencer : IAsyncDisposable
         Volatile.Write(ref _followed, Log.Head.Size);
     }
 
+    /// <summary>Whether anybody waits for an entry.</summary>
+    public bool IsAwaited => !_waiting.IsEmpty;
+
     /// <summary>Waits until the entry is in a signed checkpoint; answers its index.</summary>
     public Task<long> WaitAsync(Guid entry, CancellationToken cancel)
     {

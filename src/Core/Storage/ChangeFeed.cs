@@ -52,6 +52,9 @@ public sealed class ChangeFeed : IDisposable
     /// <summary>Between two looks when nobody asks for one: so that memory is never far behind, and whoever waits for other machines' work is told.</summary>
     public static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(200);
 
+    /// <summary>As <see cref="Poll"/>, while the others write or somebody waits for what they do.</summary>
+    public static readonly TimeSpan PollSoon = TimeSpan.FromMilliseconds(10);
+
     private readonly World _world;
     private readonly SortedDictionary<FeedTopic, Action<IReadOnlyList<long[]>>> _followers = [];
     private readonly List<Func<DbConnection, CancellationToken, Task>> _alongside = [];

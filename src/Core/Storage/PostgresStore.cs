@@ -30,7 +30,7 @@ internal sealed class PostgresStore : SqlStore
     /// nobody acknowledges. A statement or a lock that takes longer is given up, and nothing of the group was kept.
     /// </summary>
     private const string WriterSettings =
-        "-c synchronous_commit=on -c idle_in_transaction_session_timeout=5s -c lock_timeout=20s -c statement_timeout=60s " + KeepAlive;
+        "-c synchronous_commit=on -c idle_in_transaction_session_timeout=5s -c lock_timeout=20s -c statement_timeout=60s -c enable_hashjoin=off -c enable_mergejoin=off" + ByIndex + " " + KeepAlive;
 
     /// <summary>How long a group whose commit gave no answer waits for a database that can tell; then only a restart does.</summary>
     private static readonly TimeSpan OutcomeWait = TimeSpan.FromMinutes(2);
@@ -45,6 +45,13 @@ internal sealed class PostgresStore : SqlStore
 
     /// <summary>A reading that takes longer holds old versions of rows that vacuum would clear.</summary>
     private const string ReaderSettings = "-c default_transaction_read_only=on -c statement_timeout=300s -c idle_in_transaction_session_timeout=300s";
+
+    /// <summary>
+    /// Plans are made while a table is small, or before the server has counted what is in it, and are kept: without this, questions about a few rows go on reading whole tables that have
+    /// grown since. What grows has an index for each question of the program; what has none is read whole all the same; the server counts
+    /// that as very dear, and must not compile the question for it.
+    /// </summary>
+    private const string ByIndex = " -c enable_seqscan=off -c jit=off";
 
     internal override bool IsFar => true;
 
@@ -63,7 +70,7 @@ internal sealed class PostgresStore : SqlStore
 
     public override DbConnection OpenWriter(World world) => Open(world, "writer", WriterSettings, pooling: false);
 
-    public override DbConnection OpenReader(World world) => Open(world, "reader", ReaderSettings, pooling: true);
+    public override DbConnection OpenReader(World world) => Open(world, "reader", ReaderSettings + ByIndex, pooling: true);
 
     internal override DbConnection OpenReadOnly(World world) => Open(world, "check", ReaderSettings, pooling: false);
 
@@ -168,7 +175,7 @@ internal sealed class PostgresStore : SqlStore
     /// <summary>For looks at what other machines wrote: an answer that takes longer is none, since whoever asks waits for it.</summary>
     internal static NpgsqlConnection OpenFollower(World world)
     {
-        var settings = new NpgsqlConnectionStringBuilder(Settings(world, "feed", ReaderSettings + " " + KeepAlive, pooling: false)) { Timeout = FollowSeconds, CommandTimeout = FollowSeconds, CancellationTimeout = 500 };
+        var settings = new NpgsqlConnectionStringBuilder(Settings(world, "feed", ReaderSettings + ByIndex + " " + KeepAlive, pooling: false)) { Timeout = FollowSeconds, CommandTimeout = FollowSeconds, CancellationTimeout = 500 };
         var connection = new NpgsqlConnection(settings.ToString());
         try
         {
@@ -323,17 +330,22 @@ internal sealed class PostgresStore : SqlStore
         }
     }, cancel);
 
-    /// <summary>One statement for all, since each would be a way to the server and back under the writer's lock.</summary>
+    /// <summary>
+    /// One statement for all, since each would be a way to the server and back under the writer's lock. That an entry waits is asked so that the index of those that wait does not answer it: a server that
+    /// takes them for few would go through all of them for each.
+    /// </summary>
     internal override int PlaceEntries(WriteScope scope, IReadOnlyList<byte[]> ids, long first)
     {
-        using var place = scope.Command("UPDATE ledger_pending p SET log_index = n.place + @before FROM unnest(@ids) WITH ORDINALITY n(id, place) WHERE p.id = n.id AND p.log_index IS NULL");
+        using var place = scope.Command("UPDATE ledger_pending p SET log_index = n.place + @before FROM unnest(@ids) WITH ORDINALITY n(id, place) WHERE p.id = n.id AND coalesce(p.log_index, -1) < 0");
         place.Set("@before", first - 1).Set("@ids", ids.ToArray());
         return place.ExecuteNonQuery();
     }
 
     internal override List<(byte[] Id, long Index)> FindPlaced(DbConnection connection, IReadOnlyCollection<byte[]> ids)
     {
-        using var command = connection.Command("SELECT id, log_index FROM ledger_pending WHERE id = ANY (@ids) AND log_index IS NOT NULL").Set("@ids", ids.ToArray());
+        using var command = connection.Command("""
+            SELECT n.id, p.log_index FROM unnest(@ids) n(id) CROSS JOIN LATERAL (SELECT log_index FROM ledger_pending WHERE id = n.id LIMIT 1) p WHERE p.log_index IS NOT NULL
+            """).Set("@ids", ids.ToArray());
         var found = new List<(byte[], long)>(ids.Count);
         using var reader = command.ExecuteReader();
         while (reader.Read())
@@ -384,6 +396,8 @@ internal sealed class PostgresStore : SqlStore
         settings.ApplicationName = string.IsNullOrEmpty(settings.ApplicationName) ? $"gongzhi {world.Name} {purpose}" : settings.ApplicationName;
         settings.Options = $"{settings.Options} {options}".Trim();
         settings.Pooling = pooling;
+        // Nothing is set in a session beyond its first settings, and an open transaction is rolled back all the same.
+        settings.NoResetOnClose = true;
         settings.Timeout = Math.Min(settings.Timeout, 10);
         settings.CommandTimeout = 90;
         // Statements that come again and again are prepared by themselves, each with the types it is asked with.

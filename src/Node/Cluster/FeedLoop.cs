@@ -1,3 +1,4 @@
+using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
 using Gongzhi.Node.Cli;
 
@@ -7,10 +8,12 @@ namespace Gongzhi.Node.Cluster;
 /// Keeps looking at what the other machines change, also when nobody asks. A machine whose writer has stopped, or that cannot follow the others any more, ends its process: a start puts it right, and the others
 /// go on meanwhile.
 /// </summary>
-internal sealed class FeedLoop(NodeWriter writer, SiloLost lost, TimeProvider clock) : BackgroundService
+internal sealed class FeedLoop(NodeWriter writer, Sequencer sequencer, SiloLost lost, TimeProvider clock) : BackgroundService
 {
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        var advanced = false;
+        writer.Feed.Advanced += () => Volatile.Write(ref advanced, true);
         while (!stoppingToken.IsCancellationRequested)
         {
             await writer.Feed.CurrentAsync(stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -19,7 +22,9 @@ internal sealed class FeedLoop(NodeWriter writer, SiloLost lost, TimeProvider cl
                 lost(Say.In($"This machine must start again, and stops now; the others go on. {why.Message}", $"本机须重新启动，现在停止运行；其他机器照常工作。{why.Message}"));
                 return;
             }
-            await Task.Delay(ChangeFeed.Poll, clock, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            // Entries may wait here to be sequenced, or somebody here for an entry that is sequenced elsewhere.
+            var soon = Interlocked.Exchange(ref advanced, false) || sequencer.IsAwaited;
+            await Task.Delay(soon ? ChangeFeed.PollSoon : ChangeFeed.Poll, clock, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 }
