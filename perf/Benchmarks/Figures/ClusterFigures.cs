@@ -87,7 +87,7 @@ internal static class ClusterFigures
     public static async Task<Section> ReportsAsync(Bench bench)
     {
         const int Clients = 64, datasets = 64;
-        var (warmUp, duration) = bench.Quick ? (TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2)) : (TimeSpan.FromSeconds(8), TimeSpan.FromSeconds(6));
+        var (warmUp, duration) = bench.Quick ? (TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2)) : (TimeSpan.FromSeconds(30), TimeSpan.FromSeconds(8));
         var postgres = await bench.PostgresAsync();
         await P6Reports.MakeTablesAsync(postgres, datasets);
         using var peer = await P6Reports.PeerAsync(bench, postgres, datasets);
