@@ -1,5 +1,7 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Http.Json;
+using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Gongzhi.Capabilities.Http;
@@ -15,6 +17,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Identity;
 using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
 
 namespace Gongzhi.Tests.Http;
 
@@ -40,15 +43,49 @@ internal sealed class TestNode : IAsyncDisposable
     public static NodeOptions NewOptions() => NewOptions(Directory.CreateTempSubdirectory("gongzhi-test-").FullName);
 
     /// <summary>Of a directory that a node may have run on before.</summary>
-    public static NodeOptions NewOptions(string data) => new()
+    public static NodeOptions NewOptions(string data)
+    {
+        var options = NewOptions(data, TestStore.Of(data, "node", MakeSchema)?.ConnectionString);
+        if (options.Database is { } database && Copies.TryAdd(database, false))
+            Claim(options);
+        return options;
+    }
+
+    /// <summary>Databases that are copies, and whether a node has been started on them.</summary>
+    private static readonly ConcurrentDictionary<string, bool> Copies = new(StringComparer.Ordinal);
+
+    /// <summary>A copy is whose it is copied for, and not the world's that the schema was made for.</summary>
+    private static void Claim(NodeOptions options)
+    {
+        using var connection = new NpgsqlConnection(options.Database);
+        connection.Open();
+        using var command = new NpgsqlCommand("UPDATE node_schema SET name = @name, kind = @kind, origin = @origin", connection);
+        command.Parameters.AddWithValue("@name", options.World);
+        command.Parameters.AddWithValue("@kind", options.Kind.ToString());
+        command.Parameters.AddWithValue("@origin", options.LedgerOrigin ?? $"gongzhi.invalid/{options.World}-{RandomNumberGenerator.GetHexString(12, lowercase: true)}");
+        command.ExecuteNonQuery();
+    }
+
+    private static NodeOptions NewOptions(string data, string? database) => new()
     {
         Data = data,
-        Database = TestStore.Of(data)?.ConnectionString,
+        Database = database,
         World = "test",
         Kind = WorldKind.Test,
         Urls = "http://127.0.0.1:0",
         BootstrapClient = $"{Client}:{Secret}",
     };
+
+    /// <summary>The schema alone, once for the run: what a node makes of an empty database is tested where databases are empty (<see cref="ProviderAnswerTests"/>, the processes).</summary>
+    private static void MakeSchema(PostgresAddress at)
+    {
+        var directory = Directory.CreateTempSubdirectory("gongzhi-test-");
+        var options = NewOptions(directory.FullName, at.ConnectionString);
+        using (var world = WorldDirectory.Open(options))
+            NodeHost.MakeSchemaAsync(options, world, TestContext.Current.CancellationToken).GetAwaiter().GetResult();
+        TestStore.Release();
+        directory.Delete(recursive: true);
+    }
 
     /// <param name="change">Other options than <see cref="NewOptions()"/>.</param>
     /// <param name="extend">More services.</param>
@@ -58,6 +95,8 @@ internal sealed class TestNode : IAsyncDisposable
         Func<NodeOptions, NodeOptions>? change = null, Action<WebApplicationBuilder>? extend = null, bool ownsDirectory = true, bool ownKeys = false)
     {
         var options = change?.Invoke(NewOptions()) ?? NewOptions();
+        if (options.Database is { } database && Copies.TryUpdate(database, true, false))
+            Claim(options);
         if (!ownKeys && options is { ClusterSecret: null, ClusterSecretFile: null })
             TestKeys.Give(options.Data);
         var app = await NodeHost.BuildAsync(options, extend: extend, map: MapTestRoutes);
