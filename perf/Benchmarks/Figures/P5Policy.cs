@@ -57,7 +57,7 @@ internal static class P5Policy
         ],
         [
             $"First decisions: {string.Join(", ", first.Select(f => Text.Seconds(f.Item2)))} with so many grants; each for another of 100 readers. The very first after a change reads the grants from SQL: {Text.Seconds(afterChange)}.",
-            "No decision allows the reading once the revocation is durable; what is measured after that is the reader's own waiting, since the first to ask reads all grants anew. Machines of a cluster come with a later capability.",
+            "No decision allows the reading once the revocation is durable; what is measured after that is the reader's own waiting, since the first to ask reads all grants anew. On several machines the reading is refused as surely: it is written down under the lock that the revocation took.",
         ]);
 
         static void Must(Core.Result<string> result)

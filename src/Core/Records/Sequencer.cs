@@ -27,6 +27,7 @@ public sealed class Sequencer : IAsyncDisposable
     private readonly ConcurrentDictionary<Guid, TaskCompletionSource<long>> _waiting = new();
     private readonly ConcurrentQueue<Guid> _sought = new();
     private int _seeking;
+    private int _waiters;
     private readonly CancellationTokenSource _stop = new();
     private NoteSigner? _signer;
     private TileLog? _tiles;
@@ -156,17 +157,25 @@ public sealed class Sequencer : IAsyncDisposable
     }
 
     /// <summary>Whether anybody waits for an entry.</summary>
-    public bool IsAwaited => !_waiting.IsEmpty;
+    public bool IsAwaited => Volatile.Read(ref _waiters) > 0;
 
     /// <summary>Waits until the entry is in a signed checkpoint; answers its index.</summary>
-    public Task<long> WaitAsync(Guid entry, CancellationToken cancel)
+    public async Task<long> WaitAsync(Guid entry, CancellationToken cancel)
     {
         var done = _waiting.GetOrAdd(entry, _ => new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously));
-        // It may have been included just before we began to wait.
-        _sought.Enqueue(entry);
-        Seek();
-        Wake();
-        return done.Task.WaitAsync(cancel);
+        Interlocked.Increment(ref _waiters);
+        try
+        {
+            // It may have been included just before we began to wait.
+            _sought.Enqueue(entry);
+            Seek();
+            Wake();
+            return await done.Task.WaitAsync(cancel).ConfigureAwait(false);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _waiters);
+        }
     }
 
     /// <summary>Looks for entries that were included before anybody waited for them: one reading for all who came while the one before went on.</summary>
@@ -176,7 +185,8 @@ public sealed class Sequencer : IAsyncDisposable
             return;
         _ = Task.Run(async () =>
         {
-            var ids = new List<Guid>();
+            // Two may wait for one.
+            var ids = new HashSet<Guid>();
             while (ids.Count < StepEntriesMax && _sought.TryDequeue(out var id))
                 ids.Add(id);
             try
@@ -195,7 +205,8 @@ public sealed class Sequencer : IAsyncDisposable
                         waiter.TrySetException(e);
                 }
             }
-            Volatile.Write(ref _seeking, 0);
+            // A full fence: who comes after this and finds it taken must be seen by the look at the queue.
+            Interlocked.Exchange(ref _seeking, 0);
             Seek();
         }, CancellationToken.None);
     }
@@ -293,8 +304,11 @@ public sealed class Sequencer : IAsyncDisposable
 
     private void Refuse(LedgerCorruptException e)
     {
-        foreach (var waiter in _waiting.Values)
-            waiter.TrySetException(e);
+        foreach (var id in _waiting.Keys)
+        {
+            if (_waiting.TryRemove(id, out var waiter))
+                waiter.TrySetException(e);
+        }
     }
 
     /// <summary>Tells whoever waits for an entry that has come under the published checkpoint since the last time. One reading, and none when nobody waits.</summary>

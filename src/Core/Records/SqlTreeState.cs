@@ -89,7 +89,7 @@ public sealed class SqlTreeState(World world, NodeWriter writer) : ITreeState
     public ValueTask<IReadOnlyDictionary<Guid, long>> FindAsync(IReadOnlyCollection<Guid> ids, CancellationToken cancel = default)
     {
         using var connection = NodeDatabase.OpenReader(world);
-        var found = SqlStore.Of(world).FindPlaced(connection, [.. ids.Select(RecordId.Bytes)]).ToDictionary(f => RecordId.FromBytes(f.Id), f => f.Index);
+        var found = SqlStore.Of(world).FindPlaced(connection, [.. ids.Distinct().Select(RecordId.Bytes)]).ToDictionary(f => RecordId.FromBytes(f.Id), f => f.Index);
         return ValueTask.FromResult<IReadOnlyDictionary<Guid, long>>(found);
     }
 }

@@ -64,13 +64,22 @@ public sealed class TailTables
                 }
                 var needsTail = manifest.TailRows > 0 && state.Tail is null;
                 var needsReplaced = manifest.Replaced > 0 && state.Replaced is null;
-                if (needsTail || needsReplaced)
+                try
                 {
-                    Load(state, dataset, needsTail, needsReplaced);
-                    continue;
+                    if (needsTail || needsReplaced)
+                    {
+                        Load(state, dataset, needsTail, needsReplaced);
+                        continue;
+                    }
+                    if (Drain(state, dataset))
+                        return Snapshot(state, dataset, manifest, ledgerIndex);
                 }
-                if (Drain(state, dataset))
-                    return Snapshot(state, dataset, manifest, ledgerIndex);
+                catch
+                {
+                    // What was taken out of the queue, or half loaded, is nowhere now: the next who asks reads everything.
+                    state.Lost = true;
+                    throw;
+                }
                 // Rows that another machine added have gone on into a segment: read anew.
                 state.Lost = true;
             }
@@ -228,7 +237,7 @@ public sealed class TailTables
             foreach (var table in (Table?[])[tail, replaced])
             {
                 if (table is not null && --table.Readers == 0 && table.Retired)
-                    _engine.Execute($"DROP TABLE {table.Name}");
+                    _engine.Execute($"DROP TABLE IF EXISTS {table.Name}");
             }
             foreach (var waiter in state.Waiters.Where(w => !state.Live.Keys.Any(s => s < w.Sequence)).ToList())
             {
@@ -244,7 +253,7 @@ public sealed class TailTables
             return;
         table.Retired = true;
         if (table.Readers == 0)
-            _engine.Execute($"DROP TABLE {table.Name}");
+            _engine.Execute($"DROP TABLE IF EXISTS {table.Name}");
     }
 
     /// <summary>One dataset's tables. Guarded by its own lock, but for the queue, which the writer's thread fills.</summary>

@@ -226,7 +226,11 @@ internal sealed class AnalysisWork(AnalysisRunner runner, IAnalysis analysis, in
         // Under the writer's lock: news that is kept and not yet processed would make a lie of a silence. A step later it is.
         foreach (var dataset in ticked)
         {
-            using var news = scope.Command("SELECT EXISTS (SELECT 1 FROM ledger_pending p JOIN batch b ON b.entry = p.id WHERE (p.log_index IS NULL OR p.log_index >= @to) AND b.dataset = @dataset)");
+            // From the few entries that are new: the other way round it would be all batches of the dataset.
+            using var news = scope.Command("""
+                SELECT EXISTS (SELECT 1 FROM (SELECT id FROM ledger_pending WHERE log_index IS NULL UNION SELECT id FROM ledger_pending WHERE log_index >= @to) p
+                JOIN batch b ON b.entry = p.id WHERE b.dataset = @dataset)
+                """);
             if (news.Set("@to", to).Set("@dataset", dataset).IsTrue())
                 throw new LostStepException();
         }

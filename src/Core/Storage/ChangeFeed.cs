@@ -225,14 +225,14 @@ public sealed class ChangeFeed : IDisposable
                 }
                 foreach (var look in _alongside)
                     look(connection, _stop.Token).GetAwaiter().GetResult();
-                asked.SetResult();
+                asked.TrySetResult();
                 if (rows.Count > 0)
                     Advanced?.Invoke();
             }
             catch (Exception e)
             {
                 Close();
-                asked.SetException(e is WriterStoppedException ? e : new StoreUnavailableException(e));
+                asked.TrySetException(e is WriterStoppedException ? e : new StoreUnavailableException(e));
                 // That nobody may wait for this look is no fault.
                 _ = asked.Task.Exception;
             }

@@ -42,15 +42,16 @@ internal static class PostgresSchema
 
     /// <param name="create">SQL that makes the state's tables in an empty schema.</param>
     /// <param name="always">SQL run in any case; idempotent.</param>
+    /// <param name="steps">Changes that no comparison finds out, in order.</param>
     /// <param name="latest">The version that this program knows.</param>
-    public static void Run(World world, NpgsqlConnection connection, string create, string always, int latest)
+    public static void Run(World world, NpgsqlConnection connection, string create, string always, IEnumerable<SchemaStep> steps, int latest)
     {
         using var transaction = (NpgsqlTransaction)PostgresStore.Instance.BeginWrite(connection);
         var (claimed, found) = Claim(connection, transaction, new(world.Name, world.Kind, world.LedgerOrigin));
         if (claimed.Origin != world.LedgerOrigin || claimed.Name != world.Name || claimed.Kind != world.Kind)
             throw new SchemaException($"The database belongs to the world {claimed.Name} ({claimed.Kind}, {claimed.Origin}); a world has a database of its own.");
         if (found > latest)
-            throw new SchemaException(string.Create(CultureInfo.InvariantCulture, $"The database was written by a newer program (its schema is version {found}, this program knows {latest}). Start the newer program, or restore a backup."));
+            throw Newer(string.Create(CultureInfo.InvariantCulture, $"its schema is version {found}, this program knows {latest}"));
         always = Feed + always;
         var wanted = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(PostgresStore.GuardFunctions + '\n' + create + '\n' + always)));
         if (found == latest && IsMade(connection, transaction, wanted))
@@ -63,6 +64,12 @@ internal static class PostgresSchema
         }
         else
         {
+            foreach (var step in steps.Where(s => s.To > found))
+            {
+                var sql = step.Postgres ?? throw new SchemaException(string.Create(CultureInfo.InvariantCulture, $"The database's schema is version {found}, and there is no step from it to {step.To}."));
+                if (step.IfTable is null || PostgresStore.Instance.HasTable(connection, transaction, step.IfTable))
+                    Execute(connection, transaction, sql);
+            }
             foreach (var sql in Missing(connection, transaction, create + '\n' + always))
                 Execute(connection, transaction, sql);
             Execute(connection, transaction, always);
@@ -133,6 +140,8 @@ internal static class PostgresSchema
         return (new(reader.GetString(1), kind, reader.GetString(3)), reader.GetInt64(0));
     }
 
+    private static SchemaException Newer(string what) => new($"The database was written by a newer program ({what}). Start the newer program, or restore a backup.");
+
     private sealed record Column(string Type, bool Required, string? Default, bool Key);
 
     private static List<string> Missing(NpgsqlConnection connection, NpgsqlTransaction transaction, string wanted)
@@ -149,6 +158,14 @@ internal static class PostgresSchema
         Execute(connection, transaction, $"DROP SCHEMA {Scratch} CASCADE; SET LOCAL search_path TO DEFAULT");
         var sql = new List<string>();
         var tables = there.Keys.Select(c => c.Table).ToHashSet(StringComparer.Ordinal);
+        var known = needed.Keys.Select(c => c.Table).ToHashSet(StringComparer.Ordinal);
+        foreach (var (table, name) in there.Keys.Where(c => !Copying.PostgresTables.IsOwn(c.Table)))
+        {
+            if (!known.Contains(table))
+                throw Newer($"it has a table {table}");
+            if (!needed.ContainsKey((table, name)))
+                throw Newer($"its table {table} has a column {name}");
+        }
         foreach (var ((table, name), column) in needed)
         {
             // A table that is not there is made by its own statement; the state's tables have theirs without IF NOT EXISTS, so they are taken from it one by one.
@@ -188,7 +205,7 @@ internal static class PostgresSchema
             SELECT c.table_name, c.column_name, c.data_type, c.is_nullable = 'NO', c.column_default,
                 EXISTS (SELECT 1 FROM information_schema.table_constraints t JOIN information_schema.key_column_usage k USING (constraint_schema, constraint_name)
                     WHERE t.constraint_type = 'PRIMARY KEY' AND t.table_schema = c.table_schema AND t.table_name = c.table_name AND k.column_name = c.column_name)
-            FROM information_schema.columns c WHERE c.table_schema = {schema} ORDER BY c.table_name, c.ordinal_position
+            FROM information_schema.columns c JOIN information_schema.tables o USING (table_schema, table_name) WHERE c.table_schema = {schema} AND o.table_type = 'BASE TABLE' ORDER BY c.table_name, c.ordinal_position
             """, connection, transaction);
         if (own is not null)
             command.Parameters.AddWithValue("@own", own);

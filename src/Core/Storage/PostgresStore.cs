@@ -244,7 +244,7 @@ internal sealed class PostgresStore : SqlStore
     internal override void Prepare(World world, string create, string always, IEnumerable<SchemaStep> steps, int latest)
     {
         using var connection = (NpgsqlConnection)OpenWriter(world);
-        PostgresSchema.Run(world, connection, create, always, latest);
+        PostgresSchema.Run(world, connection, create, always, steps, latest);
     }
 
     internal override IReadOnlyList<Audit.Guard> Keep(string table, string what) =>

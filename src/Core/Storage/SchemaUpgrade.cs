@@ -9,8 +9,9 @@ public sealed class SchemaException(string message) : Exception(message);
 /// <summary>A change that no comparison can find out (a rename, a split, a type), run once, in order, before the comparison.</summary>
 /// <param name="To">The version the database has afterwards; one more than the step before.</param>
 /// <param name="IfTable">Run only where this table is: databases made between the change and its step lack it.</param>
-/// <param name="Sql">Plain SQL. It cannot touch audited tables: they change only through audited saves.</param>
-internal sealed record SchemaStep(int To, string Sql, string? IfTable = null);
+/// <param name="Sql">Plain SQL of SQLite. It cannot touch audited tables: they change only through audited saves.</param>
+/// <param name="Postgres">Likewise of PostgreSQL; null where no database there is older than the step.</param>
+internal sealed record SchemaStep(int To, string Sql, string? IfTable = null, string? Postgres = null);
 
 /// <summary>
 /// Brings a database made by an older program to what this one would make on an empty disk (docs/decisions/0009-schema-upgrades.md). What is

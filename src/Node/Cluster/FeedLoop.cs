@@ -16,14 +16,15 @@ internal sealed class FeedLoop(NodeWriter writer, Sequencer sequencer, SiloLost 
         writer.Feed.Advanced += () => Volatile.Write(ref advanced, true);
         while (!stoppingToken.IsCancellationRequested)
         {
-            await writer.Feed.CurrentAsync(stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            var look = writer.Feed.CurrentAsync(stoppingToken);
+            await look.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             if ((writer.Broken ?? writer.Feed.Lost) is { } why && !stoppingToken.IsCancellationRequested)
             {
                 lost(Say.In($"This machine must start again, and stops now; the others go on. {why.Message}", $"本机须重新启动，现在停止运行；其他机器照常工作。{why.Message}"));
                 return;
             }
             // Entries may wait here to be sequenced, or somebody here for an entry that is sequenced elsewhere.
-            var soon = Interlocked.Exchange(ref advanced, false) || sequencer.IsAwaited;
+            var soon = Interlocked.Exchange(ref advanced, false) || look.IsCompletedSuccessfully && sequencer.IsAwaited;
             await Task.Delay(soon ? ChangeFeed.PollSoon : ChangeFeed.Poll, clock, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }

@@ -13,7 +13,7 @@ namespace Gongzhi.Node.Cluster;
 /// </remarks>
 public interface ISeatWork
 {
-    /// <summary>The seat's name, the same on every silo: <c>sequencer</c>, <c>fold</c>, <c>clock</c>.</summary>
+    /// <summary>The seat's name, the same on every silo: <c>sequencer</c>, <c>upkeep</c>, <c>clock</c>.</summary>
     string Kind { get; }
 
     /// <summary>Whether the silos share the seats of such works among them, instead of leaving each to the silo that asks first.</summary>

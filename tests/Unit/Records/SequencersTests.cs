@@ -57,6 +57,17 @@ public sealed class SequencersTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Many_may_wait_for_one_entry_that_is_there_already()
+    {
+        var dataset = await _core.DefineAsync("d", "{\"owner\":\"office\",\"schema\":{\"fields\":[{\"name\":\"n\",\"type\":\"integer\"}]}}");
+        var entry = (await _core.ContributeAsync(dataset, "n\n1\n")).Value!.Batch.Entry;
+        var index = await _core.Sequencer.WaitAsync(entry, Cancel);
+        // The first begins to look, and the others are looked for together.
+        Assert.All(await Task.WhenAll(Enumerable.Range(0, 50).Select(_ => _core.Sequencer.WaitAsync(entry, Cancel))), i => Assert.Equal(index, i));
+        Assert.False(_core.Sequencer.IsAwaited);
+    }
+
+    [Fact]
     public async Task Two_that_append_at_once_under_load_make_one_log()
     {
         var other = await AnotherAsync();

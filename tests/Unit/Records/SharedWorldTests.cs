@@ -237,6 +237,31 @@ public sealed class SharedWorldTests : IAsyncLifetime
         Assert.True((await a.ContributeAsync(a.Catalog.Find("d")!, Csv("again"))).Ok);
     }
 
+    [Fact]
+    public async Task A_reading_that_fails_half_way_loses_nothing_for_the_next()
+    {
+        var server = await PostgresServer.StartAsync();
+        await using var _ = server;
+        _database = new PostgresAddress(await server.NewDatabaseAsync());
+        var (a, b) = (await MachineAsync("a"), await MachineAsync("b"));
+        var here = await a.DefineAsync("d", Plain);
+        await a.ContributeAsync(here, Csv("one"));
+        await b.Writer.Feed.CurrentAsync(Cancel);
+        var there = b.Catalog.Find("d")!;
+        Assert.Equal(["one"], await b.ReadAsync(there, "v"));
+
+        // One of its own waits in memory, one of the other's is to be read; and then the database is gone.
+        await a.ContributeAsync(here, Csv("two"));
+        await b.ContributeAsync(there, Csv("three"));
+        await server.StopAsync();
+        await Assert.ThrowsAnyAsync<Exception>(() => b.ReadAsync(there, "v"));
+        await Assert.ThrowsAsync<StoreUnavailableException>(() => b.Writer.Feed.CurrentAsync(Cancel));
+        await server.StartAgainAsync();
+        await b.Writer.Feed.CurrentAsync(Cancel);
+        Npgsql.NpgsqlConnection.ClearAllPools();
+        Assert.Equal(["one", "three", "two"], await b.ReadAsync(there, "v"));
+    }
+
     private static async Task<bool> TryAsync(CoreFixture core, Core.Catalog.Dataset dataset, string value)
     {
         try
