@@ -63,6 +63,25 @@ internal static partial class P3Ledger
         });
     }
 
+    public const int InsertConnections = 64;
+
+    /// <summary>Rows of an entry's size a second, each in a transaction of its own, by as many callers as append to the ledger.</summary>
+    public static async Task<double> InsertsAsync(Postgres postgres, int run, int seconds)
+    {
+        await postgres.ExecuteAsync(Text.Invariant($"CREATE TABLE entry_{run}(id uuid PRIMARY KEY, entry bytea NOT NULL, created bigint NOT NULL)"));
+        await using var source = Npgsql.NpgsqlDataSource.Create(new Npgsql.NpgsqlConnectionStringBuilder(postgres.ConnectionString) { MaxPoolSize = InsertConnections, Timeout = 60, MaxAutoPrepare = 5, AutoPrepareMinUsages = 1 }.ToString());
+        var outcome = await AppendAsync(seconds, async id =>
+        {
+            await using var connection = await source.OpenConnectionAsync();
+            await using var command = new Npgsql.NpgsqlCommand(Text.Invariant($"INSERT INTO entry_{run} VALUES ($1, $2, $3)"), connection)
+            {
+                Parameters = { new() { Value = id }, new() { Value = RandomNumberGenerator.GetBytes(120) }, new() { Value = Stopwatch.GetTimestamp() } },
+            };
+            await command.ExecuteNonQueryAsync();
+        });
+        return outcome.PerSecond;
+    }
+
     public sealed record Outcome(long Count, double Seconds, double[] Milliseconds, double CpuSeconds, List<(double Size, double Cost)> Marks)
     {
         public double PerSecond => Count / Seconds;

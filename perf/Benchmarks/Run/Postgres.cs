@@ -52,6 +52,29 @@ internal sealed class Postgres : IAsyncDisposable
         return new Postgres(programs, root, port, options);
     }
 
+    /// <summary>Processor seconds of the server and of all its sessions, also those that have ended.</summary>
+    public double CpuSeconds()
+    {
+        var server = File.ReadLines(Path.Combine(_directory, "data", "postmaster.pid")).First().Trim();
+        var children = Directory.GetDirectories("/proc").Select(Path.GetFileName).Where(p => p!.All(char.IsAsciiDigit)).Select(Ticks).OfType<(string Id, string Parent, long Own, long Ended)>().ToList();
+        return children.Sum(p => p.Id == server ? p.Own + p.Ended : p.Parent == server ? p.Own : 0) / 100.0;
+
+        static (string, string, long, long)? Ticks(string? id)
+        {
+            try
+            {
+                // After the name, which may hold anything: state, parent, …, own time in user and system, that of ended children.
+                var fields = File.ReadAllText($"/proc/{id}/stat").Split(')')[^1].Split(' ', StringSplitOptions.RemoveEmptyEntries);
+                return (id!, fields[1], long.Parse(fields[11], CultureInfo.InvariantCulture) + long.Parse(fields[12], CultureInfo.InvariantCulture), long.Parse(fields[13], CultureInfo.InvariantCulture) + long.Parse(fields[14], CultureInfo.InvariantCulture));
+            }
+            catch (IOException)
+            {
+                // It has ended meanwhile.
+                return null;
+            }
+        }
+    }
+
     public async Task ExecuteAsync(string sql)
     {
         await using var command = Source.CreateCommand(sql);
