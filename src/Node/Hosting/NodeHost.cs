@@ -100,7 +100,7 @@ public static partial class NodeHost
             kestrel.Limits.MaxConcurrentUpgradedConnections = options.ConnectionsMax;
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(15);
         });
-        builder.Host.ConfigureHostOptions(o => o.ShutdownTimeout = TimeSpan.FromSeconds(30));
+        builder.AddDraining(options);
 
         var services = builder.Services;
         services.AddSingleton(options);
@@ -171,6 +171,7 @@ public static partial class NodeHost
     {
         if (options.TrustedProxies is not null)
             app.UseForwardedHeaders();
+        app.UseDraining();
         app.UseSecurityHeaders();
         app.UseRequestLocalization();
         app.UseMiddleware<ProblemMiddleware>();

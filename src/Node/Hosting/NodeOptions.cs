@@ -93,6 +93,10 @@ public sealed record NodeOptions
     [Range(1, 1_440)]
     public int UploadMinutesMax { get; init; } = 240;
 
+    /// <summary>How long a node that was told to stop goes on taking requests while <c>/health/ready</c> answers 503, in seconds: as long as the load balancer takes to notice. What was taken then has 30 s more.</summary>
+    [Range(0, 600)]
+    public int DrainSeconds { get; init; }
+
     /// <summary>Connections open at one time.</summary>
     [Range(10, 1_000_000)]
     public int ConnectionsMax { get; init; } = 10_000;

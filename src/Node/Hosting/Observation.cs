@@ -40,7 +40,7 @@ internal static class Observation
         builder.Services.AddHostedService<NodeGauges>();
         // A drill and a test send nothing out, whatever their configuration says.
         var otlp = world.MayReachOut && options.OtlpEndpoint is { } endpoint ? new Uri(endpoint) : null;
-        builder.Services.AddHealthChecks().AddCheck<StoreHealth>("store").AddCheck<SpaceHealth>("space").AddCheck<LedgerHealth>("ledger");
+        builder.Services.AddHealthChecks().AddCheck<StoreHealth>("store").AddCheck<SpaceHealth>("space").AddCheck<LedgerHealth>("ledger").AddCheck<Draining>("serving");
         var telemetry = builder.Services.AddOpenTelemetry()
             .ConfigureResource(r => r.AddService("gongzhi", serviceInstanceId: world.Name))
             .WithMetrics(m =>

@@ -106,11 +106,7 @@ internal static class WorldMove
 
     private sealed record Moved(string To);
 
-    private static string Describe(NodeOptions target)
-    {
-        var settings = new Npgsql.NpgsqlConnectionStringBuilder(target.Database);
-        return $"{settings.Host}:{settings.Port}/{settings.Database}, {Path.GetFullPath(target.Data)}";
-    }
+    private static string Describe(NodeOptions target) => $"{new PostgresAddress(target.Database!).Place}, {Path.GetFullPath(target.Data)}";
 
     /// <summary>Brings the old world to rest: its schema is this program's, and every entry is in the log.</summary>
     private static Task<bool> SettleAsync(NodeOptions from, CancellationToken cancel) => StoppedNode.RunAsync(from, async services =>
