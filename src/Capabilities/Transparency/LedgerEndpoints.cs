@@ -23,18 +23,16 @@ internal static class LedgerEndpoints
             .WithName("ledgerSuccession").AllowAnonymous();
         app.MapGet("/ledger/events", (World world) => new LedgerEventList([.. LedgerEvents.List(world).Select(e => new LedgerEventShape(e.Kind, e.Index, Encoding.UTF8.GetString(e.Content)))]))
             .WithName("ledgerEvents").AllowAnonymous();
-        app.MapGet("/ledger/tile/{**path}", async Task<IResult> (string path, World world, ITileSource files, HttpContext http, CancellationToken cancel) =>
+        app.MapGet("/ledger/tile/{**path}", async Task<IResult> (string path, ITileSource files, HttpContext http, CancellationToken cancel) =>
         {
             // Only what parses as a tile's path is looked for, so no path leads out of the directory.
             var name = "tile/" + path;
             if (!TilePath.TryParse(name, out _))
                 return HostProblems.Unknown.ToResult();
-            var file = world.Database is null ? Path.Combine(world.LedgerDirectory, name) : null;
-            var content = file is null ? await files.ReadAsync(name, EntryBundle.BytesMax, cancel) : null;
-            if (file is null ? content is null : !File.Exists(file))
+            if (await files.ReadAsync(name, EntryBundle.BytesMax, cancel) is not { } content)
                 return HostProblems.Unknown.ToResult();
             http.Response.Headers.CacheControl = "public, max-age=31536000, immutable";
-            return file is null ? Results.Bytes(content!, "application/octet-stream") : Results.File(file, "application/octet-stream");
+            return Results.Bytes(content, "application/octet-stream");
         }).WithName("ledgerTile").AllowAnonymous();
     }
 }

@@ -185,6 +185,27 @@ public sealed class DuckEngine : IDisposable
         }
     }
 
+    /// <summary>The rows of one of our own statements, with a value from outside as its <c>$1</c>.</summary>
+    internal List<T> Read<T>(string sql, string value, Func<System.Data.IDataRecord, T> row)
+    {
+        var connection = Rent();
+        try
+        {
+            using var command = connection.CreateCommand();
+            command.CommandText = sql;
+            command.Parameters.Add(new DuckDBParameter(value));
+            using var reader = command.ExecuteReader();
+            var rows = new List<T>();
+            while (reader.Read())
+                rows.Add(row(reader));
+            return rows;
+        }
+        finally
+        {
+            Return(connection);
+        }
+    }
+
     /// <summary>Appends rows to a table; what was appended is visible once the appender is disposed.</summary>
     public TableAppender OpenAppender(string table) => new(this, Rent(), table);
 

@@ -59,21 +59,10 @@ internal sealed class ErasureFiles(World world, RecordStore store, Catalog.Catal
 
     private void FindSubject(Dataset dataset, string subject, List<Segment> segments, List<ReplacedRow> found)
     {
-        var connection = engine.Rent();
-        try
-        {
-            using var command = connection.CreateCommand();
-            var paths = string.Join(", ", segments.Select(s => "'" + s.Path.Replace("'", "''", StringComparison.Ordinal) + "'"));
-            command.CommandText = $"SELECT lower(hex(_batch)), _ordinal FROM read_parquet([{paths}], union_by_name = true, hive_partitioning = false) WHERE {SqlName.Quote(dataset.SubjectField!)} = $1";
-            command.Parameters.Add(new DuckDB.NET.Data.DuckDBParameter(subject));
-            using var reader = command.ExecuteReader();
-            while (reader.Read())
-                found.Add(new(RecordId.FromBytes(Convert.FromHexString(reader.GetString(0))), (uint)reader.GetInt32(1)));
-        }
-        finally
-        {
-            engine.Return(connection);
-        }
+        var paths = string.Join(", ", segments.Select(s => "'" + s.Path.Replace("'", "''", StringComparison.Ordinal) + "'"));
+        found.AddRange(engine.Read(
+            $"SELECT lower(hex(_batch)), _ordinal FROM read_parquet([{paths}], union_by_name = true, hive_partitioning = false) WHERE {SqlName.Quote(dataset.SubjectField!)} = $1", subject,
+            row => new ReplacedRow(RecordId.FromBytes(Convert.FromHexString(row.GetString(0))), (uint)row.GetInt32(1))));
     }
 
     /// <summary>Computes the leaf of each row and writes the segments that hold some of them anew; the new files are durable when this returns.</summary>

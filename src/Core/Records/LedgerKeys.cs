@@ -42,7 +42,7 @@ public static class LedgerKeys
     {
         try
         {
-            if (world.Database is not null || File.Exists(world.DatabasePath))
+            if (SqlStore.Of(world).IsThere(world))
             {
                 using var connection = SqlStore.Of(world).OpenReadOnly(world);
                 return LedgerEvents.List(connection, null).Count(e => e.Kind == LedgerEventKind.Succession);

@@ -43,7 +43,7 @@ public static class RecordCheck
         // The checkpoint is read before the database: every entry it covers is then in the snapshot.
         await log.AuditAsync(cancel).ConfigureAwait(false);
         long rows = 0, segments = 0, batches = 0, lost = 0;
-        if (world.Database is null && !File.Exists(world.DatabasePath))
+        if (!SqlStore.Of(world).IsThere(world))
         {
             findings.Add(Unreadable("it is missing"));
             return new RecordCheckReport(findings.List, findings.Found, log.Entries, 0, 0, 0);

@@ -23,7 +23,7 @@ internal sealed class RetainedCheckpoint(World world, NoteVerifier key, IReadOnl
     /// <exception cref="LedgerDivergedException">The log does not continue what was kept here, or what the operator has given.</exception>
     public async Task DemandContinuedAsync(TileLog log, CancellationToken cancel)
     {
-        if (world.Database is not null && File.Exists(_path))
+        if (SqlStore.Of(world).IsElsewhere && File.Exists(_path))
             await DemandAsync(log, _path, cancel).ConfigureAwait(false);
         if (world.RetainedCheckpoint is { } given)
             await DemandAsync(log, given, cancel).ConfigureAwait(false);
@@ -32,7 +32,7 @@ internal sealed class RetainedCheckpoint(World world, NoteVerifier key, IReadOnl
 
     public void Keep(TileLog log, bool last)
     {
-        if (world.Database is null || log.Corrupt is not null)
+        if (!SqlStore.Of(world).IsElsewhere || log.Corrupt is not null)
             return;
         lock (_turn)
         {

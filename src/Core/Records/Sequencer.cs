@@ -121,17 +121,7 @@ public sealed class Sequencer : IAsyncDisposable
     private int _told;
 
     /// <summary>The size of the published checkpoint, as the store has it; see <see cref="SqlTileStore.PublishedSize"/> to ask it together with other things.</summary>
-    public async Task<long> PublishedSizeAsync(CancellationToken cancel)
-    {
-        if (_world.Database is null)
-            return Log.Head.Size;
-        var connection = NodeDatabase.OpenReader(_world);
-        await using (connection.ConfigureAwait(false))
-        {
-            using var command = connection.Command(SqlTileStore.PublishedSize);
-            return await command.ExecuteScalarAsync(cancel).ConfigureAwait(false) as long? ?? 0;
-        }
-    }
+    public async Task<long> PublishedSizeAsync(CancellationToken cancel) => await LedgerFiles.PublishedSizeAsync(_world, cancel).ConfigureAwait(false) ?? Log.Head.Size;
 
     /// <summary>Brings the tree in memory up to what is published, and answers who waits for an entry in it. Asks nothing when the size is known already.</summary>
     /// <param name="publishedSize">Entries under the published checkpoint, as last read.</param>

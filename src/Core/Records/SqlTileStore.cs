@@ -22,6 +22,19 @@ public static class LedgerFiles
             await SqlTileStore.ReplaceCheckpointAsync(world, old, next, cancel).ConfigureAwait(false);
     }
 
+    /// <summary>The size of the checkpoint that any machine has published; null where only this process publishes, and knows.</summary>
+    internal static async Task<long?> PublishedSizeAsync(World world, CancellationToken cancel)
+    {
+        if (world.Database is null)
+            return null;
+        var connection = NodeDatabase.OpenReader(world);
+        await using (connection.ConfigureAwait(false))
+        {
+            using var command = connection.Command(SqlTileStore.PublishedSize);
+            return await command.ExecuteScalarAsync(cancel).ConfigureAwait(false) as long? ?? 0;
+        }
+    }
+
     /// <summary>The tlog-tiles paths of the tiles and bundles that are kept, superseded partial ones included.</summary>
     public static IEnumerable<string> Tiles(World world)
     {

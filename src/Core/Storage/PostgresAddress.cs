@@ -11,7 +11,11 @@ public sealed class PostgresAddress
         if (string.IsNullOrEmpty(settings.Host) || string.IsNullOrEmpty(settings.Database))
             throw new ArgumentException("The address of the PostgreSQL database names no host or no database.", nameof(connectionString));
         ConnectionString = settings.ToString();
+        Place = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{settings.Host}:{settings.Port}/{settings.Database}");
     }
+
+    /// <summary>Host, port and database, without any secret: for sentences to the operator.</summary>
+    public string Place { get; }
 
     public string ConnectionString { get; }
 

@@ -62,11 +62,7 @@ internal sealed class PostgresStore : SqlStore
     public override string Sequence => Counter;
     public override string Clustered => "";
 
-    public override string Describe(World world)
-    {
-        var settings = new NpgsqlConnectionStringBuilder(world.Database!.ConnectionString);
-        return string.Create(CultureInfo.InvariantCulture, $"postgres {settings.Host}:{settings.Port}/{settings.Database}");
-    }
+    public override string Describe(World world) => "postgres " + world.Database!.Place;
 
     public override DbConnection OpenWriter(World world) => Open(world, "writer", WriterSettings, pooling: false);
 

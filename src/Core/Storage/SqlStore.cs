@@ -45,6 +45,12 @@ public abstract class SqlStore
     /// <summary>The database as a program would have to be told, without any secret: for sentences to the operator.</summary>
     public abstract string Describe(World world);
 
+    /// <summary>Whether there is a database to be read at all, as far as that can be told without asking a server.</summary>
+    public virtual bool IsThere(World world) => true;
+
+    /// <summary>Whether the state can be put back to an older one without this machine's own files: its server has a life of its own.</summary>
+    public virtual bool IsElsewhere => true;
+
     /// <summary>Opens a connection for the writer, with the settings that durability depends on; not pooled with those of readers.</summary>
     public abstract DbConnection OpenWriter(World world);
 

@@ -21,6 +21,10 @@ internal sealed class SqliteStore : SqlStore
 
     public override string Describe(World world) => world.DatabasePath;
 
+    public override bool IsThere(World world) => File.Exists(world.DatabasePath);
+
+    public override bool IsElsewhere => false;
+
     public override DbConnection OpenWriter(World world)
     {
         var connection = new SqliteConnection(ConnectionString(world));
