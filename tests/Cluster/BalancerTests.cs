@@ -1,8 +1,5 @@
-using System.Diagnostics;
-using System.Globalization;
 using System.Net;
 using System.Net.Http.Json;
-using System.Net.Sockets;
 using Gongzhi.Tests.Cluster.Faults;
 using Gongzhi.Tests.Shared;
 
@@ -13,13 +10,11 @@ public sealed class BalancerTests
 {
     private const string Password = "a long enough password";
 
-    private static readonly string? Nginx = new[] { "/usr/sbin/nginx", "/usr/bin/nginx" }.FirstOrDefault(File.Exists);
-
     [Fact]
     public async Task A_session_begun_at_one_machine_goes_on_at_every_other()
     {
         Assert.SkipWhen(PostgresServer.Missing is not null, PostgresServer.Missing ?? "");
-        Assert.SkipWhen(Nginx is null, "nginx is not installed (Debian's package: nginx-light or nginx).");
+        Assert.SkipWhen(Balancer.Missing is not null, Balancer.Missing ?? "");
         await using var cluster = await FaultCluster.StartAsync(settings: [("Empty", "true"), ("TrustedProxies", "127.0.0.1")]);
         var link = (await cluster.Machines[0].PrintedAsync("/account/setup?token=")).Split("token=")[1].Trim();
         using (var first = Browser(cluster.Machines[0].Http.BaseAddress!))
@@ -47,7 +42,7 @@ public sealed class BalancerTests
                 using var answer = await turns.GetAsync("/account/security");
                 Assert.Equal("/account/security", answer.RequestMessage!.RequestUri!.AbsolutePath);
                 Assert.Contains("first", await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
-                seen.Add(answer.Headers.GetValues("X-Machine").Single());
+                seen.Add(answer.Headers.GetValues(Balancer.Machine).Single());
             }
             using var signedOut = await SubmitAsync(turns, "/account/sign-out");
             Assert.True(signedOut.IsSuccessStatusCode, $"{signedOut.StatusCode}");
@@ -80,14 +75,38 @@ public sealed class BalancerTests
         {
             using var answer = await sticky.GetAsync("/account/security");
             Assert.Equal("/account/security", answer.RequestMessage!.RequestUri!.AbsolutePath);
-            places.Add(answer.Headers.GetValues("X-Machine").Single());
+            places.Add(answer.Headers.GetValues(Balancer.Machine).Single());
         }
         var at = Assert.Single(places);
+        await SentAsync(cluster.Machines[0], sticky);
         cluster.Machines.Single(m => m.Http.BaseAddress!.Authority == at).Kill();
         using var after = await sticky.GetAsync("/account/security");
         Assert.Equal("/account/security", after.RequestMessage!.RequestUri!.AbsolutePath);
         Assert.Contains("first", await after.Content.ReadAsStringAsync(), StringComparison.Ordinal);
-        Assert.NotEqual(at, after.Headers.GetValues("X-Machine").Single().Split(", ")[^1]);
+        Assert.NotEqual(at, after.Headers.GetValues(Balancer.Machine).Single().Split(", ")[^1]);
+    }
+
+    /// <summary>What is found in a file while it is sent is told by the machine that takes it, which is the one that the same browser asks.</summary>
+    private static async Task SentAsync(RunningNode machine, HttpClient browser)
+    {
+        var account = (await machine.GetAsync("/api/v1/accounts")).GetProperty("accounts").EnumerateArray().Single(a => a.GetProperty("name").GetString() == "first");
+        await machine.PostAsync($"/api/v1/parties/{account.GetProperty("party").GetString()}/roles", new { role = "contributor", unit = "node" });
+        var upload = Guid.CreateVersion7();
+        using var watching = await browser.GetAsync($"/upload/live/{upload}", HttpCompletionOption.ResponseHeadersRead);
+        Assert.Equal("text/event-stream", watching.Content.Headers.ContentType?.MediaType);
+        using var events = new StreamReader(await watching.Content.ReadAsStreamAsync());
+        Assert.StartsWith("data:", await events.ReadLineAsync(), StringComparison.Ordinal);
+        var token = (await browser.GetFromJsonAsync<Dictionary<string, string>>("/account/form-token"))!;
+        using var form = new MultipartFormDataContent { { new StringContent(token["token"]), token["field"] }, { new StringContent(FaultCluster.Dataset), "dataset" } };
+        using var file = new StringContent("v\n" + string.Concat(Enumerable.Range(0, 20_000).Select(i => $"sent {i}\n")), null, "text/csv");
+        form.Add(file, "file", "rows.csv");
+        using var sent = await browser.PostAsync($"/upload?live={upload}", form);
+        Assert.Equal(HttpStatusCode.OK, sent.StatusCode);
+        var last = "";
+        while (await events.ReadLineAsync() is { } line)
+            last = line.StartsWith("data:", StringComparison.Ordinal) ? line : last;
+        using var told = System.Text.Json.JsonDocument.Parse(last["data:".Length..]);
+        Assert.Equal((20_000, true), (told.RootElement.GetProperty("rows").GetInt32(), told.RootElement.GetProperty("done").GetBoolean()));
     }
 
     private static HttpClient Browser(Uri address) => new(new SocketsHttpHandler { CookieContainer = new CookieContainer(), PooledConnectionLifetime = TimeSpan.Zero }) { BaseAddress = address };
@@ -97,71 +116,5 @@ public sealed class BalancerTests
         var token = (await client.GetFromJsonAsync<Dictionary<string, string>>("/account/form-token"))!;
         using var content = new FormUrlEncodedContent(form.Append((token["field"], token["token"])).Select(f => KeyValuePair.Create(f.Item1, f.Item2)));
         return await client.PostAsync(path, content);
-    }
-
-    /// <summary>An nginx of the test's own, on two free ports of the loopback address.</summary>
-    private sealed class Balancer : IAsyncDisposable
-    {
-        private readonly DirectoryInfo _place = Directory.CreateTempSubdirectory("gongzhi-nginx-");
-        private Process? _process;
-
-        public Uri InTurn { get; } = new($"http://127.0.0.1:{FreePort()}");
-
-        public Uri Sticky { get; } = new($"http://127.0.0.1:{FreePort()}");
-
-        public static async Task<Balancer> StartAsync(IEnumerable<string> machines)
-        {
-            var balancer = new Balancer();
-            var servers = string.Concat(machines.Select(m => $"server {m} max_fails=1 fail_timeout=5s; "));
-            var place = balancer._place.FullName;
-            await File.WriteAllTextAsync(Path.Combine(place, "nginx.conf"), $$"""
-                daemon off; master_process off; pid {{place}}/pid; error_log {{place}}/error.log;
-                events { worker_connections 256; }
-                http {
-                    access_log off;
-                    client_body_temp_path {{place}}/body; proxy_temp_path {{place}}/proxy; fastcgi_temp_path {{place}}/f; uwsgi_temp_path {{place}}/u; scgi_temp_path {{place}}/s;
-                    proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;
-                    proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
-                    add_header X-Machine $upstream_addr always;
-                    upstream turn { {{servers}} }
-                    map $cookie_gz_route $route { default $cookie_gz_route; "" $request_id; }
-                    upstream sticky { hash $route consistent; {{servers}} }
-                    server { listen {{balancer.InTurn.Authority}}; location / { proxy_pass http://turn; } }
-                    server { listen {{balancer.Sticky.Authority}}; location / { proxy_pass http://sticky; add_header X-Machine $upstream_addr always; add_header Set-Cookie "gz_route=$route; Path=/; HttpOnly; SameSite=Lax"; } }
-                }
-                """);
-            balancer._process = Process.Start(new ProcessStartInfo(Nginx!, ["-c", Path.Combine(place, "nginx.conf"), "-p", place]) { RedirectStandardError = true })!;
-            using var http = new HttpClient();
-            for (var began = TimeProvider.System.GetTimestamp(); ;)
-            {
-                try
-                {
-                    using var answer = await http.GetAsync(new Uri(balancer.InTurn, "/health/live"));
-                    return balancer;
-                }
-                catch (HttpRequestException)
-                {
-                    Assert.True(TimeProvider.System.GetElapsedTime(began) < TimeSpan.FromSeconds(20) && !balancer._process.HasExited, "nginx did not start.");
-                    await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System);
-                }
-            }
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            if (_process is { HasExited: false })
-                _process.Kill();
-            if (_process is not null)
-                await _process.WaitForExitAsync();
-            _process?.Dispose();
-            _place.Delete(recursive: true);
-        }
-
-        private static string FreePort()
-        {
-            using var probe = new TcpListener(IPAddress.Loopback, 0);
-            probe.Start();
-            return ((IPEndPoint)probe.LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
-        }
     }
 }

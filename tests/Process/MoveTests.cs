@@ -1,11 +1,14 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Text;
+using System.Net.Http.Json;
 using System.Text.Json;
+using System.Text.Json.Nodes;
+using Gongzhi.SampleCity;
+using Npgsql;
 
 namespace Gongzhi.Tests.Process;
 
-/// <summary>The made-up city, with a file of real payments where there is one, taken from a directory to PostgreSQL and served there by two machines.</summary>
+/// <summary>The made-up city, with a file of payments (real ones where they are at hand), taken from a directory to PostgreSQL and served there by two machines.</summary>
 public sealed class MoveTests(ITestOutputHelper output) : IDisposable
 {
     private const string Secret = "a secret of the tests' own, of no use elsewhere";
@@ -29,13 +32,16 @@ public sealed class MoveTests(ITestOutputHelper output) : IDisposable
         using (var node = await RunningNode.StartAsync(Old, ["--sample"]))
         {
             await node.PrintedAsync("Check the whole ledger");
-            await node.DefineAsync("payments", personal: true, ("VendorNum", "string"), ("Date", "date"), ("InvNum", "string"), ("Amount", "number"));
+            if (payments is null)
+                await DefineMadeUpAsync(node);
+            else
+                await node.DefineAsync("payments", personal: true, ("VendorNum", "string"), ("Date", "date"), ("InvNum", "string"), ("Amount", "number"));
             await node.DefineAsync("letters", personal: false, ["v"], ("v", "string"), ("w", "string"));
-            using var body = payments is null ? new StringContent("VendorNum,Date,InvNum,Amount\n1,2026-01-01,a,1.5\n", null, "text/csv") : (HttpContent)new StreamContent(File.OpenRead(payments)) { Headers = { ContentType = new("text/csv") } };
+            using var body = new StreamContent(payments is null ? MadeUp() : File.OpenRead(payments)) { Headers = { ContentType = new("text/csv") } };
             var (status, answer) = await node.ContributeAsync("payments", body);
             Assert.True(status == 201, answer.ToString());
             rows = answer.GetProperty("accepted").GetInt64();
-            Assert.True(payments is null || rows == 189_470);
+            Assert.Equal(payments is null ? MadeUpRows : 189_470, rows);
             // A tail, keys in SQL and in a file, a correction, a rejected row.
             using var many = new StringContent("v,w\n" + string.Concat(Enumerable.Range(0, 5_000).Select(i => $"k{i},x\n")), null, "text/csv");
             Assert.Equal(201, (await node.ContributeAsync("letters", many)).Status);
@@ -49,9 +55,10 @@ public sealed class MoveTests(ITestOutputHelper output) : IDisposable
         await using var postgres = await PostgresServer.StartAsync();
         var database = await postgres.NewDatabaseAsync();
         // Killed again and again, each time later; each call goes on where the one before was.
-        var random = new Random(7);
-        for (var kills = 0; kills < 4; kills++)
-            await KillAsync(database, TimeSpan.FromMilliseconds(1_200 + 700 * kills + random.Next(600)));
+        await KillAsync(database, async () => await ScalarAsync(database, "SELECT count(*) FROM copy_progress WHERE rows > 0") > 0);
+        await KillAsync(database, async () => await ScalarAsync(database, "SELECT count(*) FROM copy_progress") > 20);
+        await KillAsync(database, async () => await ScalarAsync(database, "SELECT count(*) FROM ledger_tile") > 0);
+        await KillAsync(database, () => Task.FromResult(Directory.Exists(Segments) && Directory.EnumerateFiles(Segments, "*.parquet", SearchOption.AllDirectories).Any()));
         var moved = (await Shell.RunAsync("gongzhi", [], Move(database, "--json"))).Demand();
         using (var report = JsonDocument.Parse(moved))
         {
@@ -117,21 +124,55 @@ public sealed class MoveTests(ITestOutputHelper output) : IDisposable
 
     private string[] Move(string database, params string[] more) => ["admin", "move", "--data", Old, "--to", database, "--segments", Segments, "--new-data", New, .. more];
 
-    private async Task KillAsync(string database, TimeSpan after)
+    /// <summary>Starts the move and ends it with SIGKILL when it has come so far, which is before its end.</summary>
+    private async Task KillAsync(string database, Func<Task<bool>> far)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var argument in new[] { Path.Combine(AppContext.BaseDirectory, "gongzhi.dll") }.Concat(Move(database)))
             start.ArgumentList.Add(argument);
         using var process = System.Diagnostics.Process.Start(start)!;
-        var said = process.StandardError.ReadToEndAsync();
-        if (process.WaitForExit(after))
-        {
-            // Done before the kill, which then comes too late.
-            Assert.True(process.ExitCode == 0 || (await said).Contains("was moved to", StringComparison.Ordinal), await said);
-            return;
-        }
+        var (said, printed) = (process.StandardError.ReadToEndAsync(), process.StandardOutput.ReadToEndAsync());
+        while (!process.HasExited && !await far())
+            await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System);
+        Assert.False(process.HasExited, "It ended before it could be killed. " + (process.HasExited ? await printed + await said : ""));
         process.Kill();
         await process.WaitForExitAsync();
+        Assert.False(File.Exists(Path.Combine(Old, "moved.json")), "It was done before it was killed.");
+    }
+
+    /// <summary>A number that is asked of the new database, beside the program; 0 before there is such a table.</summary>
+    private static async Task<long> ScalarAsync(string database, string sql)
+    {
+        await using var connection = new NpgsqlConnection(database + ";Pooling=false");
+        await connection.OpenAsync();
+        await using var command = new NpgsqlCommand(sql, connection);
+        try
+        {
+            return (long)(await command.ExecuteScalarAsync())!;
+        }
+        catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.UndefinedTable)
+        {
+            return 0;
+        }
+    }
+
+    private const int MadeUpRows = 190_000;
+
+    private static async Task DefineMadeUpAsync(RunningNode node)
+    {
+        var definition = JsonNode.Parse(PaymentsGenerator.TableSchemaJson)!.AsObject();
+        definition["owner"] = "node";
+        using var put = await node.Http.PutAsJsonAsync("/api/v1/datasets/payments", definition);
+        Assert.True(put.IsSuccessStatusCode, await put.Content.ReadAsStringAsync());
+        await node.PostAsync("/api/v1/grants", new { dataset = "payments", grantee = new { party = "client:boot" }, purposes = new[] { "check" }, fields = new Dictionary<string, string> { ["id"] = "plain" } });
+    }
+
+    private static FileStream MadeUp()
+    {
+        var file = new FileStream(Path.GetTempFileName(), FileMode.Open, FileAccess.ReadWrite, FileShare.None, 1 << 16, FileOptions.DeleteOnClose);
+        PaymentsGenerator.WriteCsv(file, MadeUpRows, seed: 7);
+        file.Position = 0;
+        return file;
     }
 
     private async Task<string> KeyAsync(RunningNode node)

@@ -97,9 +97,13 @@ public sealed class RunningNode : IDisposable
     public static RunningNode Spawn(string data, params (string Name, string Value)[] settings) => Spawn([], "127.0.0.1", data, [], settings);
 
     /// <summary>Likewise, by way of another program (one that enters a network namespace), on another address.</summary>
-    public static RunningNode Spawn(string[] through, string address, string data, string[] more, params (string Name, string Value)[] settings)
+    public static RunningNode Spawn(string[] through, string address, string data, string[] more, params (string Name, string Value)[] settings) =>
+        Spawn(through, address, 0, Path.Combine(AppContext.BaseDirectory, "gongzhi.dll"), data, more, settings);
+
+    /// <summary>Likewise, on a port of one's choice (0: any that is free), and another build of the program.</summary>
+    public static RunningNode Spawn(string[] through, string address, int port, string program, string data, string[] more, params (string Name, string Value)[] settings)
     {
-        string[] command = [.. through, "dotnet", Path.Combine(AppContext.BaseDirectory, "gongzhi.dll"), "serve", "--data", data, "--urls", $"http://{address}:0", "--bootstrap-client", Client, .. more];
+        string[] command = [.. through, "dotnet", program, "serve", "--data", data, "--urls", string.Create(CultureInfo.InvariantCulture, $"http://{address}:{port}"), "--bootstrap-client", Client, .. more];
         var start = new ProcessStartInfo(command[0]) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var argument in command[1..])
             start.ArgumentList.Add(argument);
@@ -122,12 +126,26 @@ public sealed class RunningNode : IDisposable
 
     public async Task SignInAsync()
     {
+        try
+        {
+            Token = await SignInAsync(Http);
+        }
+        catch (Xunit.Sdk.XunitException e)
+        {
+            throw new Xunit.Sdk.XunitException(e.Message + "\n" + Said);
+        }
+    }
+
+    /// <summary>Likewise, wherever a client's requests go; answers the token that it sends from then on.</summary>
+    public static async Task<string> SignInAsync(HttpClient http)
+    {
         using var form = new FormUrlEncodedContent(new Dictionary<string, string> { ["grant_type"] = "client_credentials", ["client_id"] = "boot", ["client_secret"] = Secret });
-        using var response = await Http.PostAsync("/connect/token", form);
+        using var response = await http.PostAsync("/connect/token", form);
         var text = await response.Content.ReadAsStringAsync();
-        Assert.True(response.IsSuccessStatusCode, text + "\n" + Said);
-        Token = JsonDocument.Parse(text).RootElement.GetProperty("access_token").GetString()!;
-        Http.DefaultRequestHeaders.Authorization = new("Bearer", Token);
+        Assert.True(response.IsSuccessStatusCode, text);
+        var token = JsonDocument.Parse(text).RootElement.GetProperty("access_token").GetString()!;
+        http.DefaultRequestHeaders.Authorization = new("Bearer", token);
+        return token;
     }
 
     /// <summary>SIGKILL: nothing is flushed, closed or finished.</summary>

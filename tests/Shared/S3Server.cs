@@ -84,18 +84,26 @@ public sealed class S3Server : IDisposable
     {
         if (File.Exists(Script))
             return null;
+        // Beside it first: another test run may be doing the same, and finds all of it or nothing.
+        var beside = Directory.CreateTempSubdirectory("gongzhi-s3rver-").FullName;
         try
         {
-            Directory.CreateDirectory(Home);
-            using var npm = Start("npm", "install", "--no-audit", "--no-fund", "--prefix", Home, Package);
+            using var npm = Start("npm", "install", "--no-audit", "--no-fund", "--prefix", beside, Package);
             var (output, errors) = (npm.StandardOutput.ReadToEndAsync(), npm.StandardError.ReadToEndAsync());
             if (!npm.WaitForExit(TimeSpan.FromMinutes(2)))
                 npm.Kill(entireProcessTree: true);
             Task.WaitAll(output, errors);
+            if (npm.ExitCode == 0)
+                Directory.Move(beside, Home);
         }
         catch (Exception e) when (e is System.ComponentModel.Win32Exception or IOException)
         {
-            // No npm here.
+            // No npm here, or somebody else was first.
+        }
+        finally
+        {
+            if (Directory.Exists(beside))
+                Directory.Delete(beside, recursive: true);
         }
         return File.Exists(Script) ? null : $"No server that speaks S3 is installed: npm install --prefix {Home} {Package}";
     }

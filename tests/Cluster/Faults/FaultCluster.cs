@@ -18,6 +18,7 @@ internal sealed partial class FaultCluster : IAsyncDisposable
     private readonly Namespace? _apart;
     private readonly Authority? _authority;
     private string _database = "";
+    private readonly Dictionary<RunningNode, string> _numbers = [];
     private int _started;
 
     private FaultCluster(PostgresServer postgres, Namespace? apart)
@@ -30,6 +31,11 @@ internal sealed partial class FaultCluster : IAsyncDisposable
 
     private (string Name, string Value)[] Settings { get; init; } = [];
 
+    /// <summary>The build that machines are started with.</summary>
+    private string Program { get; set; } = CurrentProgram;
+
+    private static string CurrentProgram => Path.Combine(AppContext.BaseDirectory, "gongzhi.dll");
+
     public List<RunningNode> Machines { get; } = [];
 
     /// <summary>The one in a network namespace of its own, where there is one.</summary>
@@ -37,9 +43,14 @@ internal sealed partial class FaultCluster : IAsyncDisposable
 
     /// <param name="apart">A namespace for the third machine; the others are on its host's end of the cable.</param>
     /// <param name="settings">Further settings of all machines.</param>
-    public static async Task<FaultCluster> StartAsync(Namespace? apart = null, params (string Name, string Value)[] settings)
+    public static Task<FaultCluster> StartAsync(Namespace? apart = null, params (string Name, string Value)[] settings) => StartAsync(apart, null, settings);
+
+    /// <param name="apart">A namespace for the third machine.</param>
+    /// <param name="program">Another build of the program that the first three are started with; null for this one.</param>
+    /// <param name="settings">Further settings of all machines.</param>
+    public static async Task<FaultCluster> StartAsync(Namespace? apart, string? program, params (string Name, string Value)[] settings)
     {
-        var cluster = new FaultCluster(await PostgresServer.StartAsync(network: apart is null ? null : (apart.Host, apart.Network)), apart) { Settings = settings };
+        var cluster = new FaultCluster(await PostgresServer.StartAsync(network: apart is null ? null : (apart.Host, apart.Network)), apart) { Settings = settings, Program = program ?? CurrentProgram };
         try
         {
             cluster._database = await cluster.Postgres.NewDatabaseAsync();
@@ -60,9 +71,22 @@ internal sealed partial class FaultCluster : IAsyncDisposable
     }
 
     /// <summary>Starts another machine, with a data directory of its own.</summary>
-    public async Task<RunningNode> AddAsync(bool apartFromOthers = false)
+    public Task<RunningNode> AddAsync(bool apartFromOthers = false) => StartMachineAsync((++_started).ToString(CultureInfo.InvariantCulture), 0, apartFromOthers);
+
+    /// <summary>Stops a machine in order, and starts this program on its directory and its port.</summary>
+    public async Task ReplaceAsync(RunningNode old)
     {
-        var number = (++_started).ToString(CultureInfo.InvariantCulture);
+        var (number, port) = (_numbers[old], old.Http.BaseAddress!.Port);
+        Machines.Remove(old);
+        await old.TerminateAsync();
+        Assert.Equal(0, await old.ExitAsync().WaitAsync(TimeSpan.FromSeconds(60)));
+        old.Dispose();
+        Program = CurrentProgram;
+        await StartMachineAsync(number, port, apartFromOthers: false);
+    }
+
+    private async Task<RunningNode> StartMachineAsync(string number, int port, bool apartFromOthers)
+    {
         var address = _apart is null ? "127.0.0.1" : apartFromOthers ? _apart.Inside : _apart.Host;
         var database = new NpgsqlConnectionStringBuilder(_database) { Host = address == "127.0.0.1" ? address : _apart!.Host }.ToString();
         List<(string, string)> settings =
@@ -72,7 +96,7 @@ internal sealed partial class FaultCluster : IAsyncDisposable
         ];
         if (_authority?.Issue() is var (certificate, key))
             settings.AddRange([("SiloCertificate", certificate), ("SiloKey", key), ("SiloAuthority", _authority.File), ("AllowPlainHttp", "true"), ("MetricsToken", MetricsToken)]);
-        var node = RunningNode.Spawn(apartFromOthers ? _apart!.Enter : [], address, Path.Combine(_root.FullName, "machine-" + number), [], [.. settings]);
+        var node = RunningNode.Spawn(apartFromOthers ? _apart!.Enter : [], address, port, Program, Path.Combine(_root.FullName, "machine-" + number), [], [.. settings]);
         try
         {
             Assert.True(await node.ListeningAsync(), $"Machine {number} did not start:\n{node.Said}");
@@ -84,6 +108,7 @@ internal sealed partial class FaultCluster : IAsyncDisposable
             throw;
         }
         Machines.Add(node);
+        _numbers.Add(node, number);
         if (apartFromOthers)
             Apart = node;
         return node;

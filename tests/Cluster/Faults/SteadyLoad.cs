@@ -14,15 +14,23 @@ internal sealed class SteadyLoad : IAsyncDisposable
     /// <summary>Longer than any answer of a healthy machine here, and short enough for a frozen one to be left.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
 
+    /// <summary>Whoever asks a balancer waits, also while a starting program takes the processors.</summary>
+    private static readonly TimeSpan PatienceThrough = TimeSpan.FromSeconds(30);
+
     private readonly FaultCluster _cluster;
+    private readonly HttpClient? _through;
     private readonly CancellationTokenSource _stop = new();
     private readonly List<Task> _clients = [];
     private readonly ConcurrentQueue<string> _faults = new();
     private long _acknowledged, _reads, _longest;
 
-    public SteadyLoad(FaultCluster cluster, int writers, int readers)
+    /// <param name="cluster">Whose machines are asked.</param>
+    /// <param name="writers">How many clients report.</param>
+    /// <param name="readers">How many look.</param>
+    /// <param name="through">A load balancer that all ask instead. Nobody asks twice then: what is not answered as it should be is a fault.</param>
+    public SteadyLoad(FaultCluster cluster, int writers, int readers, HttpClient? through = null)
     {
-        _cluster = cluster;
+        (_cluster, _through) = (cluster, through);
         for (var w = 0; w < writers; w++)
             _clients.Add(WriteAsync(w));
         for (var r = 0; r < readers; r++)
@@ -84,14 +92,14 @@ internal sealed class SteadyLoad : IAsyncDisposable
                 var machine = Pick(number + i + attempt);
                 try
                 {
-                    using var end = new CancellationTokenSource(Patience);
+                    using var end = new CancellationTokenSource(_through is null ? Patience : PatienceThrough);
                     using var request = new HttpRequestMessage(HttpMethod.Post, $"/api/v1/datasets/{FaultCluster.Dataset}/records") { Content = new StringContent($"v\r\n{value}\r\n", null, "text/csv") };
                     request.Headers.Add("Idempotency-Key", value);
-                    using var response = await machine.Http.SendAsync(request, end.Token);
+                    using var response = await machine.SendAsync(request, end.Token);
                     var text = await response.Content.ReadAsStringAsync(end.Token);
                     if (response.IsSuccessStatusCode)
                         break;
-                    if ((int)response.StatusCode < 500 && (int)response.StatusCode != 429)
+                    if (_through is not null || (int)response.StatusCode < 500 && (int)response.StatusCode != 429)
                     {
                         _faults.Enqueue($"{value}: {(int)response.StatusCode} {text}");
                         return;
@@ -100,6 +108,8 @@ internal sealed class SteadyLoad : IAsyncDisposable
                 catch (Exception e) when (e is HttpRequestException or OperationCanceledException or IOException)
                 {
                     // Gone, frozen or cut off: the next one.
+                    if (_through is not null)
+                        _faults.Enqueue($"{value}: {e.Message}");
                 }
                 await Task.Delay(TimeSpan.FromMilliseconds(20), clock);
             }
@@ -121,13 +131,13 @@ internal sealed class SteadyLoad : IAsyncDisposable
             var before = Count;
             try
             {
-                using var end = new CancellationTokenSource(Patience);
+                using var end = new CancellationTokenSource(_through is null ? Patience : PatienceThrough);
                 using var request = new HttpRequestMessage(HttpMethod.Post, "/api/v1/query")
                 {
                     Content = JsonContent.Create(new { dataset = FaultCluster.Dataset, purpose = "check", groupBy = Array.Empty<string>(), measures = new[] { new { name = "n", function = "count" } } }),
                 };
                 request.Headers.Accept.ParseAdd("text/csv");
-                using var response = await machine.Http.SendAsync(request, end.Token);
+                using var response = await machine.SendAsync(request, end.Token);
                 var text = await response.Content.ReadAsStringAsync(end.Token);
                 if (response.IsSuccessStatusCode)
                 {
@@ -136,21 +146,25 @@ internal sealed class SteadyLoad : IAsyncDisposable
                     if (shown < before)
                         _faults.Enqueue($"A machine showed {shown} records when {before} had been acknowledged before it was asked.");
                 }
-                else if ((int)response.StatusCode < 500 && (int)response.StatusCode != 429)
+                else if (_through is not null || (int)response.StatusCode < 500 && (int)response.StatusCode != 429)
                 {
                     _faults.Enqueue($"A reading was answered {(int)response.StatusCode} {text}");
                 }
             }
             catch (Exception e) when (e is HttpRequestException or OperationCanceledException or IOException)
             {
+                if (_through is not null)
+                    _faults.Enqueue($"A reading was not answered: {e.Message}");
             }
             await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System);
         }
     }
 
-    private RunningNode Pick(int number)
+    private HttpClient Pick(int number)
     {
+        if (_through is not null)
+            return _through;
         var machines = _cluster.Machines.ToList();
-        return machines[number % machines.Count];
+        return machines[number % machines.Count].Http;
     }
 }
