@@ -28,7 +28,7 @@ public sealed class GoImplementationTests
             }
             var start = new ProcessStartInfo("go", ["run", "main.go", directory, signer.Verifier.ToString()])
             {
-                WorkingDirectory = Path.Combine(VectorFiles.Repository, "tests/Conformance/go"),
+                WorkingDirectory = Repository.At("tests", "Conformance", "go"),
                 RedirectStandardOutput = true,
                 RedirectStandardError = true,
             };

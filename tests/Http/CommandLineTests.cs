@@ -4,6 +4,7 @@ using System.CommandLine.Help;
 using System.Text.RegularExpressions;
 using CsCheck;
 using Gongzhi.Node.Cli;
+using Gongzhi.Tests.Shared;
 
 namespace Gongzhi.Tests.Http;
 
@@ -115,7 +116,7 @@ public sealed class CommandLineTests
     [Fact]
     public void Every_verb_and_option_is_documented()
     {
-        var page = File.ReadAllText(Path.Combine(Repository(), "docs", "guide", "command-line.md"));
+        var page = File.ReadAllText(Path.Combine(Repository.Root, "docs", "guide", "command-line.md"));
         var sections = Regex.Split(page, "^#{2,3} ", RegexOptions.Multiline).Skip(1).Select(s => s.Split('\n', 2)).ToDictionary(s => s[0].Trim(), s => s[1]);
         var (verbs, missing) = (0, new List<string>());
         foreach (var command in GongzhiCommand.Create().Subcommands)
@@ -158,13 +159,5 @@ public sealed class CommandLineTests
         Assert.True(examples > 20, $"Only {examples} examples.");
 
         static IEnumerable<Command> All(Command command) => command.Subcommands.SelectMany(All).Prepend(command);
-    }
-
-    private static string Repository()
-    {
-        var directory = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(directory, "Gongzhi.slnx")))
-            directory = Path.GetDirectoryName(directory) ?? throw new DirectoryNotFoundException("The tests run outside the repository.");
-        return directory;
     }
 }

@@ -4,6 +4,7 @@ using System.Text.RegularExpressions;
 using Gongzhi.Capabilities.Http;
 using Gongzhi.Node.Hosting;
 using Gongzhi.Node.Web;
+using Gongzhi.Tests.Shared;
 using Microsoft.Extensions.Configuration;
 
 namespace Gongzhi.Tests.Http;
@@ -47,7 +48,7 @@ public sealed class ConfigurationTests
     [Fact]
     public void Every_setting_is_documented_with_its_default_and_nothing_else_is()
     {
-        var documented = Regex.Matches(File.ReadAllText(Repository("docs/contracts/configuration.md")), @"^\| `(\w+)` \| `([^`|]*)` \|", RegexOptions.Multiline)
+        var documented = Regex.Matches(File.ReadAllText(Repository.At("docs/contracts/configuration.md")), @"^\| `(\w+)` \| `([^`|]*)` \|", RegexOptions.Multiline)
             .ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value);
         var defaults = new NodeOptions();
         var real = typeof(NodeOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance)
@@ -80,7 +81,7 @@ public sealed class ConfigurationTests
     [Fact]
     public void Every_problem_code_in_the_sources_is_documented_and_every_documented_code_is_used()
     {
-        var used = Directory.EnumerateFiles(Repository("src"), "*.cs", SearchOption.AllDirectories)
+        var used = Directory.EnumerateFiles(Repository.At("src"), "*.cs", SearchOption.AllDirectories)
             .Where(f => !f.Contains($"{Path.DirectorySeparatorChar}obj{Path.DirectorySeparatorChar}", StringComparison.Ordinal))
             .SelectMany(f => Regex.Matches(File.ReadAllText(f), "Problem\\.(?:BadRequest|Denied|NotFound|Conflict|Invalid)\\(\\s*\"([a-z][A-Za-z0-9.-]*)\"|new Problem\\(\\s*\"([a-z][A-Za-z0-9.-]*)\""))
             .Select(m => m.Groups[1].Success ? m.Groups[1].Value : m.Groups[2].Value)
@@ -91,16 +92,6 @@ public sealed class ConfigurationTests
     }
 
     private static Dictionary<string, int> DocumentedProblems() =>
-        Regex.Matches(File.ReadAllText(Repository("docs/contracts/problems.md")), @"^\| `([A-Za-z0-9.-]+)` \| (\d{3}) \|", RegexOptions.Multiline)
+        Regex.Matches(File.ReadAllText(Repository.At("docs/contracts/problems.md")), @"^\| `([A-Za-z0-9.-]+)` \| (\d{3}) \|", RegexOptions.Multiline)
             .ToDictionary(m => m.Groups[1].Value, m => int.Parse(m.Groups[2].Value, System.Globalization.CultureInfo.InvariantCulture));
-
-    private static string Repository(string path)
-    {
-        for (var directory = new DirectoryInfo(AppContext.BaseDirectory); directory is not null; directory = directory.Parent)
-        {
-            if (File.Exists(Path.Combine(directory.FullName, "Gongzhi.slnx")))
-                return Path.Combine(directory.FullName, path);
-        }
-        throw new InvalidOperationException("The tests must run inside the repository.");
-    }
 }

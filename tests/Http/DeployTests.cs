@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
 using Gongzhi.Node.Hosting;
+using Gongzhi.Tests.Shared;
 
 namespace Gongzhi.Tests.Http;
 
@@ -24,8 +25,8 @@ public sealed class DeployTests
         // Counters are there once they have counted.
         await client.GetAsync("/api/v1/datasets");
         var shown = await client.GetStringAsync("/metrics");
-        var source = string.Concat(Directory.EnumerateFiles(Repository("src"), "*.cs", SearchOption.AllDirectories).Where(f => !f.Contains("/obj/", StringComparison.Ordinal)).Select(File.ReadAllText));
-        var asked = Regex.Matches(File.ReadAllText(Repository("deploy/prometheus/gongzhi-rules.yml")), @"\b(gongzhi|http_server|kestrel|dotnet)_[a-z_]+").Select(m => m.Value).Distinct().ToList();
+        var source = string.Concat(Directory.EnumerateFiles(Repository.At("src"), "*.cs", SearchOption.AllDirectories).Where(f => !f.Contains("/obj/", StringComparison.Ordinal)).Select(File.ReadAllText));
+        var asked = Regex.Matches(File.ReadAllText(Repository.At("deploy/prometheus/gongzhi-rules.yml")), @"\b(gongzhi|http_server|kestrel|dotnet)_[a-z_]+").Select(m => m.Value).Distinct().ToList();
         Assert.True(asked.Count >= 5);
         foreach (var name in asked)
         {
@@ -38,7 +39,7 @@ public sealed class DeployTests
     [Fact]
     public async Task Probes_ask_addresses_that_answer_and_ports_are_those_that_are_opened()
     {
-        var manifest = await File.ReadAllTextAsync(Repository("deploy/kubernetes/gongzhi.yaml"));
+        var manifest = await File.ReadAllTextAsync(Repository.At("deploy/kubernetes/gongzhi.yaml"));
         await using var node = await TestNode.StartAsync();
         using var client = node.NewClient();
         var paths = Regex.Matches(manifest, @"httpGet: \{ path: (\S+),").Select(m => m.Groups[1].Value).ToList();
@@ -48,14 +49,14 @@ public sealed class DeployTests
         // The silo's port is fixed there, since a policy lets nothing else in.
         var port = Regex.Match(manifest, "GONGZHI__SILOPORT: \"(\\d+)\"").Groups[1].Value;
         Assert.Equal(4, Regex.Count(manifest, $@"\b(containerPort|port): {port}\b"));
-        Assert.Contains("EXPOSE 5080", await File.ReadAllTextAsync(Repository("deploy/container/Containerfile")), StringComparison.Ordinal);
+        Assert.Contains("EXPOSE 5080", await File.ReadAllTextAsync(Repository.At("deploy/container/Containerfile")), StringComparison.Ordinal);
     }
 
     /// <summary>What is to be filled in must not be good enough to start with.</summary>
     [Fact]
     public void The_manifests_placeholders_start_no_node()
     {
-        var values = Regex.Matches(File.ReadAllText(Repository("deploy/kubernetes/gongzhi.yaml")), "^  GONGZHI__([A-Z]+): \"(.*)\"", RegexOptions.Multiline).ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value);
+        var values = Regex.Matches(File.ReadAllText(Repository.At("deploy/kubernetes/gongzhi.yaml")), "^  GONGZHI__([A-Z]+): \"(.*)\"", RegexOptions.Multiline).ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value);
         Assert.Equal(values["CLUSTERSECRET"], values["METRICSTOKEN"]);
         Assert.Throws<StartRefusedException>(() => NodeConfiguration.Validate(new NodeOptions { ClusterSecret = values["CLUSTERSECRET"] }));
         Assert.Throws<StartRefusedException>(() => NodeConfiguration.Validate(new NodeOptions { MetricsToken = values["METRICSTOKEN"] }));
@@ -67,28 +68,20 @@ public sealed class DeployTests
     public void What_the_scripts_copy_is_there()
     {
         foreach (var name in new[] { "deploy/install", "deploy/bundle", "deploy/systemd/gongzhi.service", "deploy/systemd/environment.example", "deploy/container/healthy", "docs/guide/operator.md", "LICENSE", "THIRD-PARTY-NOTICES.md" })
-            Assert.True(File.Exists(Repository(name)), name);
+            Assert.True(File.Exists(Repository.At(name)), name);
         if (!OperatingSystem.IsWindows())
         {
             foreach (var script in new[] { "deploy/install", "deploy/bundle", "deploy/container/healthy" })
-                Assert.True(File.GetUnixFileMode(Repository(script)).HasFlag(UnixFileMode.UserExecute), script);
+                Assert.True(File.GetUnixFileMode(Repository.At(script)).HasFlag(UnixFileMode.UserExecute), script);
         }
         // Whoever stops it waits longer than it needs to finish what it accepted (30 s) and to hand over (10 s for each work).
-        var (unit, manifest) = (File.ReadAllText(Repository("deploy/systemd/gongzhi.service")), File.ReadAllText(Repository("deploy/kubernetes/gongzhi.yaml")));
+        var (unit, manifest) = (File.ReadAllText(Repository.At("deploy/systemd/gongzhi.service")), File.ReadAllText(Repository.At("deploy/kubernetes/gongzhi.yaml")));
         Assert.True(Number(unit, @"TimeoutStopSec=(\d+)") > 40);
         Assert.True(Number(manifest, @"terminationGracePeriodSeconds: (\d+)") > 40 + Number(manifest, "\"sleep\", \"(\\d+)\""));
-        Assert.Contains("HEALTHCHECK", File.ReadAllText(Repository("deploy/container/Containerfile")), StringComparison.Ordinal);
+        Assert.Contains("HEALTHCHECK", File.ReadAllText(Repository.At("deploy/container/Containerfile")), StringComparison.Ordinal);
     }
 
     private static int Number(string text, string pattern) => int.Parse(Regex.Match(text, pattern).Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture);
 
-    private static IEnumerable<string> Files() => Directory.EnumerateFiles(Repository("deploy"), "*", SearchOption.AllDirectories).Where(f => !f.Contains("/deploy/out/", StringComparison.Ordinal));
-
-    private static string Repository(string path)
-    {
-        var directory = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(directory!.FullName, "Gongzhi.slnx")))
-            directory = directory.Parent;
-        return Path.Combine(directory.FullName, path);
-    }
+    private static IEnumerable<string> Files() => Directory.EnumerateFiles(Repository.At("deploy"), "*", SearchOption.AllDirectories).Where(f => !f.Contains("/deploy/out/", StringComparison.Ordinal));
 }

@@ -37,17 +37,3 @@ internal static class GoSumdb
         }
     }
 }
-
-internal static class Repository
-{
-    public static string Root
-    {
-        get
-        {
-            var at = new DirectoryInfo(AppContext.BaseDirectory);
-            while (!File.Exists(Path.Combine(at.FullName, "Gongzhi.slnx")))
-                at = at.Parent ?? throw new InvalidOperationException("Not inside the repository.");
-            return at.FullName;
-        }
-    }
-}

@@ -55,6 +55,7 @@ internal static class ClusterFigures
     public static async Task<Section> QueryAsync(Bench bench)
     {
         var lines = new List<Line>();
+        Postgres? postgres = null;
         foreach (var machines in Machines)
         {
             // This process is one of the machines; the others stand by.
@@ -64,8 +65,24 @@ internal static class ClusterFigures
             {
                 lines.Add(await P2Query.AgainstAsync(bench, question, Text.Invariant($"{question.What}, {(machines == 1 ? "one machine" : $"one of {machines} machines")}"), () => world.AskAsync(question), () => world.RawAsync(question), question.Goal));
             }
+            // All at once, each by its own door; the peer has the processors for itself, as the machines together have.
+            postgres ??= await P2Query.LoadAsync(bench, world.Csv);
+            await world.SignInAsync();
+            List<HttpClient> clients = [world.Http, .. await Task.WhenAll(cluster.Machines.Select(m => m.SignInAsync()))];
+            foreach (var question in (P2Question[])[P2Questions.Scan, P2Questions.Grouped])
+            {
+                var where = machines == 1 ? "one machine" : Text.Invariant($"{machines} machines at once, time for one answer");
+                lines.Add(await P2Query.AgainstPostgresAsync(bench, postgres, question, $"{question.What}, over HTTP, {where}, against the same PostgreSQL", async () => await Clock.TimeAsync(() => Task.WhenAll(clients.Select(c => world.AskAsync(c, question)))) / machines));
+            }
+            foreach (var client in clients[1..])
+                client.Dispose();
         }
-        return new("P2-cluster", "governed queries, state in PostgreSQL", lines, [SameCores, "As P2 against raw DuckDB on the same files; ours also looks whether another machine has changed anything, and commits the access in PostgreSQL."]);
+        return new("P2-cluster", "governed queries, state in PostgreSQL", lines,
+        [
+            SameCores, "Against raw DuckDB on the same files: ours also looks whether another machine has changed anything, and commits the access in PostgreSQL.",
+            "Against PostgreSQL: the same rows with row-level security under a masking view. " + P2Query.PostgresIs, "PostgreSQL: " + Postgres.Settings,
+            "What limits it: processor time, as on SQLite. A machine reads segments and answers from its own memory; PostgreSQL is asked whether something changed, and keeps the access.",
+        ]);
     }
 
     public static async Task<Section> LedgerAsync(Bench bench)

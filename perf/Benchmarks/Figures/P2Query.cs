@@ -29,30 +29,48 @@ internal static class P2Query
     {
         var rows = bench.Rows(Rows, RowsQuick);
         await using var world = await P2World.MakeAsync(bench, rows, Parts);
-        var postgres = await bench.PostgresAsync();
-        Bench.Say("P2: loading PostgreSQL");
-        await Payments.MakeTableAsync(postgres, "payments", audit: false);
-        await Payments.CopyAsync(postgres, "payments", world.Csv);
-        foreach (var sql in Policies)
-            await postgres.ExecuteAsync(sql);
+        var postgres = await LoadAsync(bench, world.Csv);
         var lines = new List<Line>();
         foreach (var question in (P2Question[])[P2Questions.Scan, P2Questions.Grouped])
         {
-            var (ours, theirs) = (new Times(), new Times());
-            long answer = await world.AskAsync(question), other = 0;
-            for (var round = 0; round < bench.Repetitions; round++)
-            {
-                ours.Add(await Clock.TimeAsync(async () => answer = await world.AskAsync(question)));
-                theirs.Add(await Clock.TimeAsync(async () => other = await DrainAsync(postgres, question.Postgres!)));
-            }
-            var ratio = theirs.Median / ours.Median;
-            lines.Add(new(question.Id, $"{question.What}, against PostgreSQL, {Text.Count(answer)} rows out", ours.ToString(), theirs.ToString(), Text.Ratio(ratio), "≥ 20×", ratio >= 20));
+            var answer = await world.AskAsync(question);
+            lines.Add(await AgainstPostgresAsync(bench, postgres, question, $"{question.What}, against PostgreSQL, {Text.Count(answer)} rows out", () => Clock.TimeAsync(() => world.AskAsync(question))));
         }
-        return new("P2-postgres", "governed queries against row-level security and a masking view", lines,
-        [
-            Text.Invariant($"{Text.Count(rows)} rows; PostgreSQL has a key on id, an index on place and a BRIN index on the time, was analysed after loading and answered once before it was measured. Its rows leave by binary COPY, its cheapest way out, and are thrown away."),
-            "PostgreSQL: " + Postgres.Settings,
-        ]);
+        return new("P2-postgres", "governed queries against row-level security and a masking view", lines, [Text.Invariant($"{Text.Count(rows)} rows; ") + PostgresIs, "PostgreSQL: " + Postgres.Settings]);
+    }
+
+    public const string PostgresIs = "PostgreSQL has a key on id, an index on place and a BRIN index on the time, was analysed after loading and answered once before it was measured. Its rows leave by binary COPY, its cheapest way out, and are thrown away.";
+
+    /// <summary>The rows of a file as a table with row-level security, under a view that masks.</summary>
+    public static async Task<Postgres> LoadAsync(Bench bench, string csv)
+    {
+        var postgres = await bench.PostgresAsync();
+        Bench.Say("P2: loading PostgreSQL");
+        await Payments.MakeTableAsync(postgres, "payments", audit: false);
+        await Payments.CopyAsync(postgres, "payments", csv);
+        foreach (var sql in Policies)
+            await postgres.ExecuteAsync(sql);
+        return postgres;
+    }
+
+    /// <param name="bench">How often each is asked.</param>
+    /// <param name="postgres">Loaded by <see cref="LoadAsync"/>.</param>
+    /// <param name="question">What is asked.</param>
+    /// <param name="what">Words of the line.</param>
+    /// <param name="ours">Asks once; answers the seconds it took.</param>
+    public static async Task<Line> AgainstPostgresAsync(Bench bench, Postgres postgres, P2Question question, string what, Func<Task<double>> ours)
+    {
+        Bench.Say($"{question.Id} {what}");
+        await ours();
+        await DrainAsync(postgres, question.Postgres!);
+        var (mine, theirs) = (new Times(), new Times());
+        for (var round = 0; round < bench.Repetitions; round++)
+        {
+            mine.Add(await ours());
+            theirs.Add(await Clock.TimeAsync(() => DrainAsync(postgres, question.Postgres!)));
+        }
+        var ratio = theirs.Median / mine.Median;
+        return new(question.Id, what, mine.ToString(), theirs.ToString(), Text.Ratio(ratio), "≥ 20×", ratio >= 20);
     }
 
     /// <summary>The reader may see the view alone; the view's owner may read the rows that the policy lets through.</summary>

@@ -62,6 +62,25 @@ internal sealed class P2World : IAsyncDisposable
             return (await QueryWriter.WriteAsync(answer.Value.Reader, Stream.Null, QueryFormat.Arrow, "", false, CancellationToken.None)).Rows;
     }
 
+    /// <summary>The same question as the program's own client puts it to any machine: under grants like the reader's, Arrow read to its end and thrown away.</summary>
+    public async Task AskAsync(HttpClient http, P2Question question)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/api/v1/query")
+        {
+            Content = new StringContent(Body(question), null, "application/json"),
+        };
+        request.Headers.Accept.ParseAdd(QueryWriter.MediaType(QueryFormat.Arrow));
+        using var response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        if (!response.IsSuccessStatusCode)
+            throw new InvalidOperationException(await response.Content.ReadAsStringAsync());
+        await response.Content.CopyToAsync(Stream.Null);
+    }
+
+    /// <summary>The node in this process, over HTTP.</summary>
+    public HttpClient Http => _node.Http;
+
+    public Task SignInAsync() => _node.SignInAsync();
+
     /// <summary>The same compiled under the same permit over a part of the segments, or with rows that were replaced since.</summary>
     public async Task<long> AskAsync(P2Question question, int segments, string? replaced = null)
     {
@@ -116,10 +135,12 @@ internal sealed class P2World : IAsyncDisposable
 
     private QueryRequest Request(P2Question question)
     {
-        using var json = JsonDocument.Parse($"{{\"dataset\":\"{_dataset.Id}\",\"purpose\":\"{question.Purpose}\",{question.Question}}}");
+        using var json = JsonDocument.Parse(Body(question));
         var request = QueryRequest.Parse(json.RootElement, QueryFormat.Arrow);
         return request.Ok ? request.Value : throw new InvalidOperationException(request.Problem.Detail);
     }
+
+    private string Body(P2Question question) => $"{{\"dataset\":\"{_dataset.Id}\",\"purpose\":\"{question.Purpose}\",{question.Question}}}";
 
     private string Files(int segments) => string.Join(", ", _whole.Segments.Take(segments).Select(s => $"'{s.Path}'"));
 
@@ -151,9 +172,9 @@ internal sealed class P2World : IAsyncDisposable
         Must(await parties.CreateUnitAsync(_node.Caller, new Core.Parties.Unit { Id = Unit, NameZh = "审计", NameEn = "Audit", Place = "990101", Level = 1, Parent = "node", Kind = "government" }));
         Must(await parties.CreatePartyAsync(_node.Caller, Reader, PartyKind.Person, "Analyst"));
         Must(await parties.GiveRoleAsync(_node.Caller, Reader, Roles.Reader, Unit));
-        foreach (var (purpose, members) in P2Questions.Grants)
+        foreach (var (purpose, members, party) in P2Questions.Grants.SelectMany(g => new[] { (g.Purpose, g.Members, Reader), (g.Purpose, g.Members, _node.Caller.Party) }))
         {
-            using var body = JsonDocument.Parse($"{{\"dataset\":\"{_dataset.Id}\",\"grantee\":{{\"party\":\"{Reader}\"}},\"purposes\":[\"{purpose}\"],{members}}}");
+            using var body = JsonDocument.Parse($"{{\"dataset\":\"{_dataset.Id}\",\"grantee\":{{\"party\":\"{party}\"}},\"purposes\":[\"{purpose}\"],{members}}}");
             var made = await _node.Services.GetRequiredService<Grants>().CreateAsync(_node.Caller, body.RootElement.Clone());
             if (!made.Ok)
                 throw new InvalidOperationException($"{made.Problem.Detail} {JsonSerializer.Serialize(made.Problem.Extensions)}");

@@ -14,7 +14,10 @@ internal static partial class Recovery
     private const string Dataset = "reports";
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2), Limit = TimeSpan.FromMinutes(2);
 
-    private sealed record Fault(string What, Func<BenchCluster, Postgres, Task> Do);
+    /// <param name="What">What fails.</param>
+    /// <param name="Do">Lets it fail.</param>
+    /// <param name="Back">What it comes back by itself, where it does: its seconds belong to whoever failed.</param>
+    private sealed record Fault(string What, Func<BenchCluster, Postgres, Task> Do, string? Back = null);
 
     public static async Task<Section> RunAsync(Bench bench)
     {
@@ -23,12 +26,12 @@ internal static partial class Recovery
             new("a machine killed", async (cluster, _) => (await OtherAsync(cluster)).Kill()),
             new("the machine that appends to the log killed", async (cluster, _) => (await HolderAsync(cluster)).Kill()),
             new("the machine that appends to the log frozen", async (cluster, _) => (await HolderAsync(cluster)).Signal("STOP")),
-            new("PostgreSQL stopped as by a crash and started at once", (_, postgres) => postgres.CrashAsync()),
+            new("PostgreSQL stopped as by a crash and started at once", (_, postgres) => postgres.CrashAsync(), "the server itself away"),
         ];
         var (lines, rounds) = (new List<Line>(), bench.Quick ? 1 : 2);
         foreach (var fault in faults)
         {
-            var (acknowledged, grown, usual, usualGrown) = (new List<double>(), new List<double>(), new List<double>(), new List<double>());
+            var (acknowledged, grown, usual, usualGrown, ended, away) = (new List<double>(), new List<double>(), new List<double>(), new List<double>(), new List<double>(), new List<double>());
             for (var round = 0; round < rounds; round++)
             {
                 Bench.Say(Text.Invariant($"{fault.What}, round {round + 1}"));
@@ -42,18 +45,26 @@ internal static partial class Recovery
                 usual.Add(load.LongestWait.TotalSeconds);
                 usualGrown.Add(load.LongestStandstill.TotalSeconds);
                 load.Forget();
-                await fault.Do(cluster, postgres);
+                away.Add(await Clock.TimeAsync(() => fault.Do(cluster, postgres)));
                 await HolderAsync(cluster);
                 await load.GrownAsync();
                 await load.MoreAsync(300);
                 acknowledged.Add(load.LongestWait.TotalSeconds);
                 grown.Add(load.LongestStandstill.TotalSeconds);
+                if (cluster.Machines.FirstOrDefault(m => m.Frozen) is { } frozen)
+                {
+                    var woken = TimeProvider.System.GetTimestamp();
+                    frozen.Signal("CONT");
+                    if (await frozen.ExitAsync().WaitAsync(Limit) is var code && code != 3)
+                        throw new InvalidOperationException(Text.Invariant($"A machine that woke ended with exit code {code}."));
+                    ended.Add(TimeProvider.System.GetElapsedTime(woken).TotalSeconds);
+                }
                 await load.StopAsync();
-                foreach (var machine in cluster.Machines)
-                    machine.Signal("CONT");
             }
-            lines.Add(new("faults", fault.What + ": longest wait of a client for an acknowledgement", Span(acknowledged), "before: " + Span(usual), "", "", null));
+            lines.Add(new("faults", fault.What + ": longest wait of a client for an acknowledgement", Span(acknowledged), "before: " + Span(usual) + (fault.Back is null ? "" : $"; {fault.Back}: {Span(away)}"), "", "", null));
             lines.Add(new("faults", fault.What + ": longest time in which the log did not grow", Span(grown), "before: " + Span(usualGrown), "", "", null));
+            if (ended.Count > 0)
+                lines.Add(new("faults", "woken when another had its place: until it had ended itself", Span(ended), "", "", "", null));
         }
         return new("faults", "what clients wait for when something fails, three machines", lines,
         [

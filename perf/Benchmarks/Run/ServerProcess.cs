@@ -87,6 +87,16 @@ internal sealed class ServerProcess : IDisposable
     /// <summary>Whether it is there and was not frozen by <see cref="Signal"/>.</summary>
     public bool Answers => !_process.HasExited && !_stopped;
 
+    /// <summary>Whether <see cref="Signal"/> has frozen it.</summary>
+    public bool Frozen => !_process.HasExited && _stopped;
+
+    /// <summary>Waits for its own end; answers the exit code.</summary>
+    public async Task<int> ExitAsync()
+    {
+        await _process.WaitForExitAsync();
+        return _process.ExitCode;
+    }
+
     /// <summary>Ends it as a power cut would.</summary>
     public void Kill() => _process.Kill();
 

@@ -5,6 +5,7 @@ using Gongzhi.Core.Intake;
 using Gongzhi.Core.Intake.Formats;
 using Gongzhi.Core.Records;
 using Gongzhi.Ledger;
+using Gongzhi.Tests.Shared;
 
 namespace Gongzhi.Tests.Unit.Records;
 
@@ -17,7 +18,7 @@ public sealed class CanonicalVectorTests
     [Fact]
     public async Task Rows_have_the_canonical_bytes_of_the_vectors()
     {
-        using var vectors = JsonDocument.Parse(await File.ReadAllBytesAsync(Path.Combine(Repository(), "vectors/canonical/rows.json"), TestContext.Current.CancellationToken));
+        using var vectors = JsonDocument.Parse(await File.ReadAllBytesAsync(Path.Combine(Repository.Root, "vectors/canonical/rows.json"), TestContext.Current.CancellationToken));
         await using var core = await CoreFixture.OpenAsync();
         var types = new HashSet<FieldType>();
         var number = 0;
@@ -60,13 +61,5 @@ public sealed class CanonicalVectorTests
     {
         (length, dated) = (0, []);
         return Core.Territory.PlaceCode.TryParse(code, out var place) && place.TryFormat(stripped, out length);
-    }
-
-    private static string Repository()
-    {
-        var directory = new DirectoryInfo(AppContext.BaseDirectory);
-        while (directory is not null && !File.Exists(Path.Combine(directory.FullName, "Gongzhi.slnx")))
-            directory = directory.Parent;
-        return directory?.FullName ?? throw new InvalidOperationException("The tests run from within the repository.");
     }
 }

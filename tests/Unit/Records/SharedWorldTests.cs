@@ -5,10 +5,11 @@ using Gongzhi.Core.Records;
 using Gongzhi.Core.Storage;
 using Gongzhi.Core.Storage.Segments;
 using Gongzhi.Tests.Shared;
+using Gongzhi.Tests.Unit.Storage.Segments;
 
 namespace Gongzhi.Tests.Unit.Records;
 
-/// <summary>Two cores on one PostgreSQL database and one directory of segments, as two machines have them.</summary>
+/// <summary>Two cores on one PostgreSQL database and one place of segments, as two machines have them.</summary>
 public sealed class SharedWorldTests : IAsyncLifetime
 {
     private const string Plain = """{"schema":{"fields":[{"name":"v","type":"string"}]}}""";
@@ -17,6 +18,7 @@ public sealed class SharedWorldTests : IAsyncLifetime
     private readonly string _root = Directory.CreateTempSubdirectory("gongzhi-two-").FullName;
     private readonly List<CoreFixture> _cores = [];
     private PostgresAddress _database = null!;
+    private StorePlaces? _places;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -30,12 +32,16 @@ public sealed class SharedWorldTests : IAsyncLifetime
     {
         foreach (var core in _cores)
             await core.DisposeAsync();
+        _places?.Dispose();
         Directory.Delete(_root, recursive: true);
     }
 
-    [Fact]
-    public async Task What_one_machine_commits_the_other_shows_when_it_is_asked()
+    [Theory]
+    [InlineData(SegmentPlaceKind.SharedDirectory)]
+    [InlineData(SegmentPlaceKind.S3)]
+    public async Task What_one_machine_commits_the_other_shows_when_it_is_asked(SegmentPlaceKind kind)
     {
+        UsePlace(kind);
         var (a, b) = (await MachineAsync("a"), await MachineAsync("b"));
         var here = await a.DefineAsync("d", Plain);
         var one = RecordId.Of((await a.ContributeAsync(here, Csv("one"))).Value!.Batch.Id, 0);
@@ -81,9 +87,12 @@ public sealed class SharedWorldTests : IAsyncLifetime
         Assert.Equal(a.Epoch.Current, b.Epoch.Current);
     }
 
-    [Fact]
-    public async Task Under_load_from_both_sides_with_folds_in_between_both_hold_the_same()
+    [Theory]
+    [InlineData(SegmentPlaceKind.SharedDirectory)]
+    [InlineData(SegmentPlaceKind.S3)]
+    public async Task Under_load_from_both_sides_with_folds_in_between_both_hold_the_same(SegmentPlaceKind kind)
     {
+        UsePlace(kind);
         var (a, b) = (await MachineAsync("a"), await MachineAsync("b"));
         var here = await a.DefineAsync("d", Plain);
         await b.Writer.Feed.CurrentAsync(Cancel);
@@ -274,10 +283,12 @@ public sealed class SharedWorldTests : IAsyncLifetime
         }
     }
 
+    private void UsePlace(SegmentPlaceKind kind) => _places = new StorePlaces(kind);
+
     private async Task<CoreFixture> MachineAsync(string name)
     {
         var core = await CoreFixture.OpenAsync(
-            Directory.CreateDirectory(Path.Combine(_root, name)).FullName, shared: _database, segments: SegmentPlace.Parse(Path.Combine(_root, "segments"), null, null, 0));
+            Directory.CreateDirectory(Path.Combine(_root, name)).FullName, shared: _database, segments: _places?.Place(cacheBytesMax: 0) ?? SegmentPlace.Parse(Path.Combine(_root, "segments"), null, null, 0));
         _cores.Add(core);
         return core;
     }
