@@ -78,7 +78,7 @@ public sealed class BalancerTests
             places.Add(answer.Headers.GetValues(Balancer.Machine).Single());
         }
         var at = Assert.Single(places);
-        await SentAsync(cluster.Machines[0], sticky);
+        await SentAsync(cluster.Machines[0], balancer.Sticky);
         cluster.Machines.Single(m => m.Http.BaseAddress!.Authority == at).Kill();
         using var after = await sticky.GetAsync("/account/security");
         Assert.Equal("/account/security", after.RequestMessage!.RequestUri!.AbsolutePath);
@@ -87,10 +87,16 @@ public sealed class BalancerTests
     }
 
     /// <summary>What is found in a file while it is sent is told by the machine that takes it, which is the one that the same browser asks.</summary>
-    private static async Task SentAsync(RunningNode machine, HttpClient browser)
+    private static async Task SentAsync(RunningNode machine, Uri sticky)
     {
-        var account = (await machine.GetAsync("/api/v1/accounts")).GetProperty("accounts").EnumerateArray().Single(a => a.GetProperty("name").GetString() == "first");
+        using var browser = Browser(sticky);
+        var account = await machine.PostAsync("/api/v1/accounts", new { name = "sender", displayName = "Sender" });
+        var secret = Microsoft.AspNetCore.WebUtilities.QueryHelpers.ParseQuery(new Uri(account.GetProperty("link").GetString()!).Query)["token"].ToString();
+        using (var set = await SubmitAsync(browser, "/account/invitation", ("name", "sender"), ("token", secret), ("password", Password)))
+            Assert.True(set.IsSuccessStatusCode, await set.Content.ReadAsStringAsync());
         await machine.PostAsync($"/api/v1/parties/{account.GetProperty("party").GetString()}/roles", new { role = "contributor", unit = "node" });
+        using (var signedIn = await SubmitAsync(browser, "/account/sign-in", ("name", "sender"), ("password", Password), ("returnUrl", "/upload")))
+            Assert.Equal("/upload", signedIn.RequestMessage!.RequestUri!.AbsolutePath);
         var upload = Guid.CreateVersion7();
         using var watching = await browser.GetAsync($"/upload/live/{upload}", HttpCompletionOption.ResponseHeadersRead);
         Assert.Equal("text/event-stream", watching.Content.Headers.ContentType?.MediaType);
