@@ -6,7 +6,7 @@ namespace Gongzhi.Node.Hosting;
 /// How a node leaves: from the moment it is told to stop, <c>/health/ready</c> says that it does and answers close their connections, so that a load balancer sends new requests elsewhere. For
 /// <see cref="NodeOptions.DrainSeconds"/> it still takes what comes; then nothing new, and what it took is finished within <see cref="Finishing"/>; then it hands its seats over and leaves the cluster.
 /// </summary>
-internal sealed class Draining(IHostApplicationLifetime lifetime, NodeOptions options) : IHostedLifecycleService, IHealthCheck
+internal sealed class Draining(IHostApplicationLifetime lifetime, ListenSockets sockets, NodeOptions options) : IHostedLifecycleService, IHealthCheck
 {
     /// <summary>How long requests under way have after nothing new is taken, together with what follows; a contribution that takes longer is broken off, and repeated elsewhere under its key.</summary>
     public static readonly TimeSpan Finishing = TimeSpan.FromSeconds(30);
@@ -15,9 +15,11 @@ internal sealed class Draining(IHostApplicationLifetime lifetime, NodeOptions op
 
     public async Task StoppingAsync(CancellationToken cancellationToken)
     {
-        // A host that is stopped by its owner and not by a signal comes here first.
-        lifetime.StopApplication();
+        // Whoever holds the host and stops it, instead of telling it to stop, has nobody to wait for.
+        if (!Begun)
+            return;
         await Task.Delay(TimeSpan.FromSeconds(options.DrainSeconds), TimeProvider.System, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await sockets.CloseAsync().ConfigureAwait(false);
     }
 
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
@@ -38,6 +40,9 @@ internal static class DrainingSetup
 {
     public static void AddDraining(this WebApplicationBuilder builder, NodeOptions options)
     {
+        var sockets = new ListenSockets();
+        builder.WebHost.UseSockets(sockets.Use);
+        builder.Services.AddSingleton(sockets);
         builder.Services.AddSingleton<Draining>();
         builder.Services.AddHostedService(services => services.GetRequiredService<Draining>());
         builder.Host.ConfigureHostOptions(o => o.ShutdownTimeout = Draining.Finishing + TimeSpan.FromSeconds(options.DrainSeconds));
