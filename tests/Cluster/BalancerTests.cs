@@ -10,6 +10,8 @@ public sealed class BalancerTests
 {
     private const string Password = "a long enough password";
 
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(60);
+
     [Fact]
     public async Task A_session_begun_at_one_machine_goes_on_at_every_other()
     {
@@ -101,7 +103,7 @@ public sealed class BalancerTests
         using var watching = await browser.GetAsync($"/upload/live/{upload}", HttpCompletionOption.ResponseHeadersRead);
         Assert.Equal("text/event-stream", watching.Content.Headers.ContentType?.MediaType);
         using var events = new StreamReader(await watching.Content.ReadAsStreamAsync());
-        Assert.StartsWith("data:", await events.ReadLineAsync(), StringComparison.Ordinal);
+        Assert.StartsWith("data:", await events.ReadLineAsync().WaitAsync(Soon), StringComparison.Ordinal);
         var token = (await browser.GetFromJsonAsync<Dictionary<string, string>>("/account/form-token"))!;
         using var form = new MultipartFormDataContent { { new StringContent(token["token"]), token["field"] }, { new StringContent(FaultCluster.Dataset), "dataset" } };
         using var file = new StringContent("v\n" + string.Concat(Enumerable.Range(0, 20_000).Select(i => $"sent {i}\n")), null, "text/csv");
@@ -109,7 +111,7 @@ public sealed class BalancerTests
         using var sent = await browser.PostAsync($"/upload?live={upload}", form);
         Assert.Equal(HttpStatusCode.OK, sent.StatusCode);
         var last = "";
-        while (await events.ReadLineAsync() is { } line)
+        while (await events.ReadLineAsync().WaitAsync(Soon) is { } line)
             last = line.StartsWith("data:", StringComparison.Ordinal) ? line : last;
         using var told = System.Text.Json.JsonDocument.Parse(last["data:".Length..]);
         Assert.Equal((20_000, true), (told.RootElement.GetProperty("rows").GetInt32(), told.RootElement.GetProperty("done").GetBoolean()));

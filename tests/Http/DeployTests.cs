@@ -74,10 +74,10 @@ public sealed class DeployTests
             foreach (var script in new[] { "deploy/install", "deploy/bundle", "deploy/container/healthy" })
                 Assert.True(File.GetUnixFileMode(Repository.At(script)).HasFlag(UnixFileMode.UserExecute), script);
         }
-        // Whoever stops it waits longer than it needs to finish what it accepted (30 s) and to hand over (10 s for each work).
+        // Whoever stops it waits longer than it goes on, than it needs to finish what it took (30 s), and to hand over (30 s).
         var (unit, manifest) = (File.ReadAllText(Repository.At("deploy/systemd/gongzhi.service")), File.ReadAllText(Repository.At("deploy/kubernetes/gongzhi.yaml")));
-        Assert.True(Number(unit, @"TimeoutStopSec=(\d+)") > 40);
-        Assert.True(Number(manifest, @"terminationGracePeriodSeconds: (\d+)") > 40 + Number(manifest, "\"sleep\", \"(\\d+)\""));
+        Assert.True(Number(unit, @"TimeoutStopSec=(\d+)") > 60);
+        Assert.True(Number(manifest, @"terminationGracePeriodSeconds: (\d+)") > 60 + Number(manifest, "GONGZHI__DRAINSECONDS: \"(\\d+)\""));
         Assert.Contains("HEALTHCHECK", File.ReadAllText(Repository.At("deploy/container/Containerfile")), StringComparison.Ordinal);
     }
 

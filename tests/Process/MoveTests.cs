@@ -29,9 +29,10 @@ public sealed class MoveTests(ITestOutputHelper output) : IDisposable
         Assert.SkipWhen(PostgresServer.Missing is not null, PostgresServer.Missing ?? "");
         var payments = Environment.GetEnvironmentVariable("GONGZHI_TESTDATA") is { Length: > 0 } data ? Path.Combine(data, "aml/benford/corporate.payment.csv") : null;
         long rows;
+        string[] content;
         using (var node = await RunningNode.StartAsync(Old, ["--sample"]))
         {
-            await node.PrintedAsync("Check the whole ledger");
+            await node.PrintedAsync("Check the whole ledger", TimeSpan.FromMinutes(3));
             if (payments is null)
                 await DefineMadeUpAsync(node);
             else
@@ -47,6 +48,7 @@ public sealed class MoveTests(ITestOutputHelper output) : IDisposable
             Assert.Equal(201, (await node.ContributeAsync("letters", many)).Status);
             using var few = new StringContent("v,w\nq1,x\nk17,twice\n", null, "text/csv");
             Assert.Equal(201, (await node.ContributeAsync("letters", few, query: "?mode=partial")).Status);
+            content = await ContentAsync(node);
             await node.TerminateAsync();
             Assert.Equal(0, await node.ExitAsync());
         }
@@ -55,19 +57,30 @@ public sealed class MoveTests(ITestOutputHelper output) : IDisposable
         await using var postgres = await PostgresServer.StartAsync();
         var database = await postgres.NewDatabaseAsync();
         // Killed again and again, each time later; each call goes on where the one before was.
-        await KillAsync(database, async () => await ScalarAsync(database, "SELECT count(*) FROM copy_progress WHERE rows > 0") > 0);
-        await KillAsync(database, async () => await ScalarAsync(database, "SELECT count(*) FROM copy_progress") > 20);
-        await KillAsync(database, async () => await ScalarAsync(database, "SELECT count(*) FROM ledger_tile") > 0);
-        await KillAsync(database, () => Task.FromResult(Directory.Exists(Segments) && Directory.EnumerateFiles(Segments, "*.parquet", SearchOption.AllDirectories).Any()));
+        var kills = 0;
+        kills += await KillAsync(database, async () => await ScalarAsync(database, "SELECT count(*) FROM copy_progress") > 2);
+        kills += await KillAsync(database, async () => await ScalarAsync(database, "SELECT count(*) FROM copy_progress") > 25);
+        kills += await KillAsync(database, async () => await ScalarAsync(database, "SELECT count(*) FROM ledger_tile") > 0);
+        kills += await KillAsync(database, () => Task.FromResult(Directory.Exists(Segments) && Directory.EnumerateFiles(Segments, "*.parquet", SearchOption.AllDirectories).Any()));
+        Assert.True(kills >= 2, "Most kills came too late to say anything.");
         var moved = (await Shell.RunAsync("gongzhi", [], Move(database, "--json"))).Demand();
         using (var report = JsonDocument.Parse(moved))
         {
             Assert.Equal(2_230, report.RootElement.GetProperty("tables").GetProperty("place").GetInt64());
             Assert.True(report.RootElement.GetProperty("rows").GetInt64() >= 280_634 + rows + 5_001);
+            Assert.Equal(Directory.GetFiles(Path.Combine(Old, "segments"), "*.parquet").Length, report.RootElement.GetProperty("segments").GetInt64());
             output.WriteLine(moved);
         }
-        // The old directory is as it was, but for what a settled node adds, and does not start.
-        Assert.Empty(before.Where(f => !File.Exists(Path.Combine(Old, f.Key))).Select(f => f.Key));
+        // The old directory is as it was, but for what a settled node adds (the database's own file, the log's end and how far it was seen), and does not start.
+        var after = Hashes(Old);
+        var changed = before.Where(f => after.GetValueOrDefault(f.Key) != f.Value).Select(f => f.Key)
+            .Where(f => f != "node.db" && !f.StartsWith("ledger/checkpoint", StringComparison.Ordinal) && !f.Contains(".p/", StringComparison.Ordinal) && f != "keys/seen-checkpoint").ToList();
+        Assert.True(changed.Count == 0, string.Join(' ', changed));
+        // Interrupted between its two last steps, neither place serves; the same call ends it.
+        await ExecuteAsync(database, "DELETE FROM copy_progress WHERE item = 'finished'");
+        var unfinished = await ServeAsync(database);
+        Assert.True(unfinished.Exit != 0, unfinished.Output);
+        (await Shell.RunAsync("gongzhi", [], Move(database))).Demand();
         var refused = await Shell.RunAsync("gongzhi", [], "serve", "--data", Old, "--urls", "http://127.0.0.1:0");
         Assert.Equal(1, refused.Exit);
         Assert.Contains("was moved to", refused.Error, StringComparison.Ordinal);
@@ -82,6 +95,7 @@ public sealed class MoveTests(ITestOutputHelper output) : IDisposable
         {
             var counted = await node.QueryAsync(new { dataset = "payments", purpose = "check", groupBy = Array.Empty<string>(), measures = new object[] { new { name = "n", function = "count" } } });
             Assert.Equal(rows.ToString(CultureInfo.InvariantCulture), counted[0][0]);
+            Assert.Equal(content, await ContentAsync(node));
             Assert.Equal(2, (await node.QueryAsync(new { dataset = "letters", purpose = "check", fields = new[] { "v" }, filter = new { field = "v", op = "in", value = new[] { "q1", "k17" } } })).Length);
             // Its keys came along: nobody has them twice.
             using var again = new StringContent("v,w\nk4711,x\n", null, "text/csv");
@@ -124,20 +138,44 @@ public sealed class MoveTests(ITestOutputHelper output) : IDisposable
 
     private string[] Move(string database, params string[] more) => ["admin", "move", "--data", Old, "--to", database, "--segments", Segments, "--new-data", New, .. more];
 
-    /// <summary>Starts the move and ends it with SIGKILL when it has come so far, which is before its end.</summary>
-    private async Task KillAsync(string database, Func<Task<bool>> far)
+    /// <summary>Starts the move and ends it with SIGKILL when it has come so far, which is before its end. Answers 0, and does nothing, when the kill before came so late that it is so far already; else 1.</summary>
+    private async Task<int> KillAsync(string database, Func<Task<bool>> far)
     {
+        if (await far())
+            return 0;
         var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var argument in new[] { Path.Combine(AppContext.BaseDirectory, "gongzhi.dll") }.Concat(Move(database)))
             start.ArgumentList.Add(argument);
         using var process = System.Diagnostics.Process.Start(start)!;
         var (said, printed) = (process.StandardError.ReadToEndAsync(), process.StandardOutput.ReadToEndAsync());
-        while (!process.HasExited && !await far())
-            await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System);
+        for (var began = TimeProvider.System.GetTimestamp(); !process.HasExited && !await far(); await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System))
+            Assert.True(TimeProvider.System.GetElapsedTime(began) < TimeSpan.FromMinutes(3), "It did not come so far.");
         Assert.False(process.HasExited, "It ended before it could be killed. " + (process.HasExited ? await printed + await said : ""));
         process.Kill();
         await process.WaitForExitAsync();
         Assert.False(File.Exists(Path.Combine(Old, "moved.json")), "It was done before it was killed.");
+        return 1;
+    }
+
+    /// <summary>The whole of the letters, and of the payments what tells one content from another.</summary>
+    private static async Task<string[]> ContentAsync(RunningNode node)
+    {
+        var letters = await node.QueryAsync(new { dataset = "letters", purpose = "check", fields = new[] { "v", "w" } });
+        var payments = await node.QueryAsync(new { dataset = "payments", purpose = "check", groupBy = Array.Empty<string>(), measures = new object[] { new { name = "n", function = "count" }, new { name = "total", function = "sum", field = Amount }, new { name = "most", function = "max", field = Amount } } });
+        return [.. letters.Concat(payments).Select(r => string.Join(',', r)).Order(StringComparer.Ordinal)];
+    }
+
+    private static string Amount => Environment.GetEnvironmentVariable("GONGZHI_TESTDATA") is { Length: > 0 } ? "Amount" : "amount";
+
+    private async Task<Shell> ServeAsync(string database) =>
+        await Shell.RunAsync("gongzhi", [("GONGZHI__CLUSTER", database), ("GONGZHI__SEGMENTS", Segments), ("GONGZHI__CLUSTERSECRET", Secret)], "serve", "--data", New, "--urls", "http://127.0.0.1:0");
+
+    private static async Task ExecuteAsync(string database, string sql)
+    {
+        await using var connection = new NpgsqlConnection(database + ";Pooling=false");
+        await connection.OpenAsync();
+        await using var command = new NpgsqlCommand(sql, connection);
+        await command.ExecuteNonQueryAsync();
     }
 
     /// <summary>A number that is asked of the new database, beside the program; 0 before there is such a table.</summary>
@@ -164,7 +202,7 @@ public sealed class MoveTests(ITestOutputHelper output) : IDisposable
         definition["owner"] = "node";
         using var put = await node.Http.PutAsJsonAsync("/api/v1/datasets/payments", definition);
         Assert.True(put.IsSuccessStatusCode, await put.Content.ReadAsStringAsync());
-        await node.PostAsync("/api/v1/grants", new { dataset = "payments", grantee = new { party = "client:boot" }, purposes = new[] { "check" }, fields = new Dictionary<string, string> { ["id"] = "plain" } });
+        await node.PostAsync("/api/v1/grants", new { dataset = "payments", grantee = new { party = "client:boot" }, purposes = new[] { "check" }, fields = new Dictionary<string, string> { ["id"] = "plain", ["amount"] = "plain" } });
     }
 
     private static FileStream MadeUp()

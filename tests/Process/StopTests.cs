@@ -18,7 +18,7 @@ public sealed class StopTests : IDisposable
     [Fact]
     public async Task It_says_that_it_leaves_takes_what_comes_meanwhile_and_finishes_what_it_took()
     {
-        using var node = await RunningNode.StartAsync(Data, ("DrainSeconds", "5"));
+        using var node = await RunningNode.StartAsync(Data, ("DrainSeconds", "15"));
         await node.DefineAsync(Dataset, personal: false, ("v", "string"));
         using var slow = new HalfSent("v\nfirst\n", "second\n");
         var underWay = node.ContributeAsync(Dataset, slow);
@@ -70,6 +70,63 @@ public sealed class StopTests : IDisposable
         slow.Finish();
         Assert.Equal(201, (await underWay.WaitAsync(Limit)).Status);
         Assert.Equal(0, await node.ExitAsync().WaitAsync(Limit));
+    }
+
+    [Fact]
+    public async Task What_does_not_end_is_broken_off_and_nothing_of_it_is_kept()
+    {
+        using (var node = await RunningNode.StartAsync(Data))
+        {
+            await node.DefineAsync(Dataset, personal: false, ("v", "string"));
+            using var endless = new HalfSent("v\nfirst\n", "");
+            var underWay = node.ContributeAsync(Dataset, endless);
+            await endless.Half.WaitAsync(Limit);
+            await node.TerminateAsync();
+            var told = TimeProvider.System.GetTimestamp();
+            Assert.Equal(0, await node.ExitAsync().WaitAsync(2 * Limit));
+            Assert.True(TimeProvider.System.GetElapsedTime(told) > TimeSpan.FromSeconds(29), "It was not given its time.");
+            endless.Finish();
+            await Assert.ThrowsAnyAsync<Exception>(() => underWay);
+            // It had time left for what comes after the server.
+            Assert.DoesNotContain("Nobody answered for the seat", node.Said, StringComparison.Ordinal);
+        }
+        using var again = await RunningNode.StartAsync(Data);
+        Assert.Empty(await again.QueryAsync(new { dataset = Dataset, purpose = "check", fields = new[] { "v" } }));
+    }
+
+    /// <summary>Whoever connects anew for each request, as a load balancer does, is answered or refused: a connection that breaks after a request was sent leaves him not knowing.</summary>
+    [Fact]
+    public async Task In_the_moment_of_stopping_everybody_is_answered_or_refused()
+    {
+        for (var round = 0; round < 3; round++)
+        {
+            using var node = await RunningNode.StartAsync(Data);
+            var address = node.Http.BaseAddress!;
+            var (answered, stopping) = (0, false);
+            var clients = Enumerable.Range(0, 16).Select(_ => Task.Run(async () =>
+            {
+                while (true)
+                {
+                    using var http = new HttpClient { BaseAddress = address, Timeout = Limit };
+                    try
+                    {
+                        using var content = new StringContent("grant_type=none", null, "application/x-www-form-urlencoded");
+                        using var answer = await http.PostAsync("/connect/token", content);
+                        Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
+                        Interlocked.Increment(ref answered);
+                    }
+                    catch (HttpRequestException e) when (Volatile.Read(ref stopping) && e.InnerException is SocketException { SocketErrorCode: SocketError.ConnectionRefused })
+                    {
+                        return;
+                    }
+                }
+            })).ToArray();
+            await UntilAsync(() => Task.FromResult(Volatile.Read(ref answered) > 200 || clients.Any(c => c.IsCompleted)));
+            Volatile.Write(ref stopping, true);
+            await node.TerminateAsync();
+            await Task.WhenAll(clients).WaitAsync(Limit);
+            Assert.Equal(0, await node.ExitAsync().WaitAsync(Limit));
+        }
     }
 
     public void Dispose() => _place.Delete(recursive: true);

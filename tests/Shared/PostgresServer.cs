@@ -19,16 +19,17 @@ public sealed class PostgresServer : IAsyncDisposable
     private const int CopiesMax = 3;
 
     private static readonly string? Programs = Find();
-    private readonly string _root;
-    private readonly string _options;
+    private const int PortsTried = 5;
+
+    private readonly string _root, _settings;
     private int _databases;
 
-    private PostgresServer(string root, int port, bool durable, string addresses)
+    private PostgresServer(string root, bool durable, string addresses)
     {
-        (_root, Port) = (root, port);
-        _options = string.Join(' ', new[]
+        _root = root;
+        _settings = string.Join(' ', new[]
         {
-            "listen_addresses=" + addresses, "unix_socket_directories=" + root, "port=" + port.ToString(CultureInfo.InvariantCulture),
+            "listen_addresses=" + addresses, "unix_socket_directories=" + root,
             durable ? "fsync=on" : "fsync=off", "synchronous_commit=on", "shared_buffers=128MB", "max_connections=400",
         }.Select(s => "-c " + s));
     }
@@ -39,7 +40,7 @@ public sealed class PostgresServer : IAsyncDisposable
     /// <summary>The one that the tests of this process share; do not stop it.</summary>
     public static Task<PostgresServer> Shared => Kept.Value;
 
-    public int Port { get; }
+    public int Port { get; private set; }
 
     private string Data => Path.Combine(_root, "data");
 
@@ -52,11 +53,11 @@ public sealed class PostgresServer : IAsyncDisposable
         // The server refuses to run as root; Debian's package brings the user it should run as.
         if (Environment.UserName == "root")
             await RunAsync("chown", "postgres", root).ConfigureAwait(false);
-        var server = new PostgresServer(root, FreePort(), durable, network is { } more ? "127.0.0.1," + more.Address : "127.0.0.1");
+        var server = new PostgresServer(root, durable, network is { } more ? "127.0.0.1," + more.Address : "127.0.0.1");
         await AsOwnerAsync("initdb", "-D", server.Data, "-U", "gongzhi", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync").ConfigureAwait(false);
         if (network is not null)
             await File.AppendAllTextAsync(Path.Combine(server.Data, "pg_hba.conf"), $"host all all {network.Value.Network} trust\n").ConfigureAwait(false);
-        await server.StartAgainAsync().ConfigureAwait(false);
+        await server.StartFirstAsync().ConfigureAwait(false);
         server.Watch();
         return server;
     }
@@ -67,9 +68,9 @@ public sealed class PostgresServer : IAsyncDisposable
         var root = Directory.CreateTempSubdirectory("gongzhi-pg-").FullName;
         if (Environment.UserName == "root")
             await RunAsync("chown", "postgres", root).ConfigureAwait(false);
-        var replica = new PostgresServer(root, FreePort(), durable: true, "127.0.0.1");
+        var replica = new PostgresServer(root, durable: true, "127.0.0.1");
         await AsOwnerAsync("pg_basebackup", "-h", "127.0.0.1", "-p", Port.ToString(CultureInfo.InvariantCulture), "-U", "gongzhi", "-D", replica.Data, "-R", "-X", "stream", "-c", "fast").ConfigureAwait(false);
-        await replica.StartAgainAsync().ConfigureAwait(false);
+        await replica.StartFirstAsync().ConfigureAwait(false);
         replica.Watch();
         return replica;
     }
@@ -145,7 +146,24 @@ public sealed class PostgresServer : IAsyncDisposable
     public Task StopAsync(string mode = "fast") => AsOwnerAsync("pg_ctl", "-D", Data, "-m", mode, "-w", "stop");
 
     /// <summary>Starts it on the same port after <see cref="StopAsync"/>.</summary>
-    public Task StartAgainAsync() => AsOwnerAsync("pg_ctl", "-D", Data, "-o", _options, "-l", Path.Combine(_root, "log"), "-w", "start");
+    public Task StartAgainAsync() => AsOwnerAsync("pg_ctl", "-D", Data, "-o", _settings + " -c port=" + Port.ToString(CultureInfo.InvariantCulture), "-l", Path.Combine(_root, "log"), "-w", "start");
+
+    /// <summary>On a port that is free now; somebody else may take it first.</summary>
+    private async Task StartFirstAsync()
+    {
+        for (var tried = 1; ; tried++)
+        {
+            Port = FreePort();
+            try
+            {
+                await StartAgainAsync().ConfigureAwait(false);
+                return;
+            }
+            catch (InvalidOperationException) when (tried < PortsTried)
+            {
+            }
+        }
+    }
 
     public async ValueTask DisposeAsync()
     {

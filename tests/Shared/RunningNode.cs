@@ -12,6 +12,8 @@ public sealed class RunningNode : IDisposable
     private const string Secret = "a-long-client-secret";
     private const int SaidMax = 200;
 
+    private static readonly TimeSpan StartLimit = TimeSpan.FromMinutes(5);
+
     /// <summary>The client that may do everything, as the command line takes it.</summary>
     public const string Client = "boot:" + Secret;
 
@@ -60,7 +62,7 @@ public sealed class RunningNode : IDisposable
     public async Task<bool> ListeningAsync()
     {
         string? line;
-        while ((line = await _process.StandardOutput.ReadLineAsync()) is not null && !line.Contains("listening on ", StringComparison.Ordinal))
+        while ((line = await _process.StandardOutput.ReadLineAsync().WaitAsync(StartLimit)) is not null && !line.Contains("listening on ", StringComparison.Ordinal))
         {
         }
         if (line is null)
@@ -72,14 +74,16 @@ public sealed class RunningNode : IDisposable
     }
 
     /// <summary>The first line after its address that has this in it.</summary>
-    public async Task<string> PrintedAsync(string part)
+    /// <param name="part">What the line has in it.</param>
+    /// <param name="limit">How long nothing may be printed; half a minute unless said otherwise.</param>
+    public async Task<string> PrintedAsync(string part, TimeSpan? limit = null)
     {
         while (true)
         {
             var more = _more.Task;
             if (_printed.FirstOrDefault(l => l.Contains(part, StringComparison.Ordinal)) is { } line)
                 return line;
-            await more.WaitAsync(TimeSpan.FromSeconds(30));
+            await more.WaitAsync(limit ?? TimeSpan.FromSeconds(30));
         }
     }
 

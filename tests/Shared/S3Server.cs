@@ -19,7 +19,16 @@ public sealed class S3Server : IDisposable
 
     private static readonly Lazy<S3Server> Kept = new(() =>
     {
-        var server = new S3Server();
+        S3Server server;
+        try
+        {
+            server = new S3Server();
+        }
+        catch (InvalidOperationException)
+        {
+            // Somebody else took its port first.
+            server = new S3Server();
+        }
         AppDomain.CurrentDomain.ProcessExit += (_, _) => server.Dispose();
         return server;
     });
@@ -40,9 +49,12 @@ public sealed class S3Server : IDisposable
         // Its page tokens use a cipher that newer OpenSSL calls legacy.
         _process = Start("node", "--openssl-legacy-provider", "--require", watch, Script, "-d", Path.Combine(_root, "objects"), "-a", "127.0.0.1", "-p", Port.ToString(CultureInfo.InvariantCulture), "-s", "--configure-bucket", Bucket);
         _ = _process.StandardError.ReadToEndAsync();
-        while (_process.StandardOutput.ReadLine() is { } line && !line.Contains("listening", StringComparison.OrdinalIgnoreCase))
+        string? line;
+        while ((line = _process.StandardOutput.ReadLine()) is not null && !line.Contains("listening", StringComparison.OrdinalIgnoreCase))
         {
         }
+        if (line is null)
+            throw new InvalidOperationException("The server that speaks S3 did not start.");
         _ = _process.StandardOutput.ReadToEndAsync();
     }
 

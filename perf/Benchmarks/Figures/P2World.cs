@@ -45,7 +45,7 @@ internal sealed class P2World : IAsyncDisposable
         await world.LastAsync(bench, cut);
         await world.GrantAsync();
         world._whole = node.Services.GetRequiredService<TailTables>().Open(world._dataset, 0);
-        if (world._whole.TailTable is null || world._whole.Segments.Sum(s => s.Rows) + TailRows != rows)
+        if (world._whole.TailTable is null || world._whole.Segments.Count != parts || world._whole.Segments.Sum(s => s.Rows) + TailRows != rows)
             throw new InvalidOperationException("The rows do not lie as they should.");
         world.Attach();
         return world;
@@ -74,6 +74,14 @@ internal sealed class P2World : IAsyncDisposable
         if (!response.IsSuccessStatusCode)
             throw new InvalidOperationException(await response.Content.ReadAsStringAsync());
         await response.Content.CopyToAsync(Stream.Null);
+    }
+
+    /// <summary>That nobody has merged segments meanwhile, so that all were asked of the same files.</summary>
+    public void DemandUnchanged()
+    {
+        using var now = _node.Services.GetRequiredService<TailTables>().Open(_dataset, 0);
+        if (!now.Segments.Select(s => s.Path).SequenceEqual(_whole.Segments.Select(s => s.Path)))
+            throw new InvalidOperationException("The segments are others than at the beginning.");
     }
 
     /// <summary>The node in this process, over HTTP.</summary>

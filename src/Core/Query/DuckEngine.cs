@@ -146,14 +146,14 @@ public sealed class DuckEngine : IDisposable
         {
             return SegmentStoreException.Problem;
         }
-        catch (TimeoutException)
+        catch (TimeoutException) when (reader is not null)
         {
-            reader!.Dispose();
+            reader.Dispose();
             return new Problem("query.timeout", 503, "The query took too long; narrow it by time, place or fields.");
         }
-        catch (DuckDBException e) when (e.ErrorType == DuckDBErrorType.OutOfMemory || e.Message.StartsWith("Out of Memory", StringComparison.Ordinal))
+        catch (DuckDBException e) when (reader is not null && (e.ErrorType == DuckDBErrorType.OutOfMemory || e.Message.StartsWith("Out of Memory", StringComparison.Ordinal)))
         {
-            reader!.Dispose();
+            reader.Dispose();
             return Problem.Invalid("query.tooHeavy", "The query needs more memory than one query may take; narrow it.");
         }
         catch

@@ -288,9 +288,21 @@ public sealed class Sequencer : IAsyncDisposable
     /// <summary>Never in the place of one that this log does not continue.</summary>
     private void Keep(bool last)
     {
-        if (_writer.Gate.Shut is null)
+        if (_writer.Gate.Shut is not null)
+            return;
+        try
+        {
             _retained?.Keep(Log, last);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // A full disk of this machine is no reason to answer nobody; the one that was kept before stays, and it is tried again.
+            if (Interlocked.Exchange(ref _notKept, 1) == 0)
+                _log.LogError(e, "The newest checkpoint could not be kept on this machine");
+        }
     }
+
+    private int _notKept;
 
     private void Refuse(LedgerCorruptException e)
     {

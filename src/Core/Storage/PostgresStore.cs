@@ -299,7 +299,10 @@ internal sealed class PostgresStore : SqlStore
         var copied = -1L;
         connection.Notice += (_, e) =>
         {
-            if (e.Notice.Detail is { } detail && long.TryParse(detail.AsSpan(0, Math.Max(0, detail.AsSpan().IndexOf(' '))), NumberStyles.None, CultureInfo.InvariantCulture, out var rows))
+            // In the server's language, but the number comes first in each.
+            var detail = e.Notice.Detail.AsSpan();
+            var digits = detail.IndexOfAnyExceptInRange('0', '9');
+            if (digits > 0 && long.TryParse(detail[..digits], NumberStyles.None, CultureInfo.InvariantCulture, out var rows))
                 copied = rows;
         };
         object now;

@@ -57,7 +57,7 @@ public static class GongzhiCommand
             await Console.Error.WriteLineAsync(Say.In($"See: gongzhi {verb} --help", $"参见：gongzhi {verb} --help").Replace("  ", " ", StringComparison.Ordinal)).ConfigureAwait(false);
             return ExitCode.Usage;
         }
-        // A node that is told to stop finishes what it accepted: its own limit is 30 s, and this must not cut it short.
-        return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(40) }).ConfigureAwait(false);
+        // A node that is told to stop goes on for a while, finishes what it took and hands over. It has a limit of its own (Draining), which this must never cut short.
+        return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromMinutes(15) }).ConfigureAwait(false);
     }
 }

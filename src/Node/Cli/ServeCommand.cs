@@ -66,7 +66,7 @@ internal static class ServeCommand
                 var address = options.PublicUrl ?? app.Urls.First();
                 Console.WriteLine($"Gongzhi is listening on {string.Join(", ", app.Urls)} (world {options.World}, data {Path.GetFullPath(options.Data)})");
                 ServiceNotice.Send(ServiceNotice.Ready);
-                app.Lifetime.ApplicationStopping.Register(() => ServiceNotice.Send(ServiceNotice.Stopping));
+                app.Lifetime.ApplicationStopping.Register(() => ServiceNotice.SendStopping(Draining.Longest(options)));
                 if (NodeHost.FirstAdministratorSecret(app, options) is { } secret)
                     Console.WriteLine($"Create the first administrator within an hour: {address.TrimEnd('/')}/account/setup?token={secret}");
                 else if (app.Services.GetRequiredService<Gongzhi.Core.Parties.PartyDirectory>().MissingAdministrators() is { Count: > 0 and < 3 } missing)
@@ -99,6 +99,12 @@ internal static class ServeCommand
         catch (Exception e) when (e is Orleans.Runtime.OrleansException or Orleans.Runtime.OrleansLifecycleCanceledException)
         {
             await Console.Error.WriteLineAsync(Say.In($"The node could not join its cluster: {e.Message}", "节点未能加入集群：" + e.Message)).ConfigureAwait(false);
+            return ExitCode.Unavailable;
+        }
+        catch (Exception e) when (e is StoreUnavailableException or TimeoutException || StoreFaults.IsUnavailable(e))
+        {
+            // A database that is away for a moment, or that another machine holds up: a further start may find it.
+            await Console.Error.WriteLineAsync(Say.In($"The node cannot start while its database does not answer: {e.GetBaseException().Message}", "节点无法启动，数据库没有应答：" + e.GetBaseException().Message)).ConfigureAwait(false);
             return ExitCode.Unavailable;
         }
         catch (IOException e)

@@ -76,7 +76,7 @@ internal sealed class ClusterPeers(IServiceProvider services, TimeProvider clock
             }
             if (clock.GetTimestamp() > until)
                 throw new SegmentStoreException($"The segment {name} is still read by another machine, or one does not answer; it is asked again later.", failed);
-            if (released.Count < asked.Count)
+            if (!asked.TrueForAll(released.Contains))
                 await Task.Delay(Pause, clock, cancel).ConfigureAwait(false);
         }
     }

@@ -13,14 +13,23 @@ namespace Gongzhi.Node.Hosting;
 /// </summary>
 internal sealed class ListenSockets
 {
-    // What was connected before has been accepted by then; who tries in between is not answered, and refused a second later when his system asks again.
+    // Who was about to be connected is by then, and accepted; who tries in between is not answered, and refused a second later when his system asks again.
     private static readonly TimeSpan Accepting = TimeSpan.FromMilliseconds(50);
+
+    private static readonly TimeSpan AcceptingMax = TimeSpan.FromSeconds(2);
 
     // A request that was on its way has come and been begun by then; the server waits for what was begun.
     private static readonly TimeSpan Arriving = TimeSpan.FromMilliseconds(200);
 
-    // Of Linux's socket(7): a filter that every packet to the socket goes through.
-    private const int SocketLevel = 1, AttachFilter = 26;
+    // Of Linux's socket(7): a filter that every packet to the socket goes through, and to those that are accepted from it. A TCP socket's sees the packet from its TCP header on.
+    private const int SocketLevel = 1, AttachFilter = 26, TcpLevel = 6, TcpInfo = 11;
+
+    // Classic BPF, each instruction two bytes of code, where to go on when a comparison holds and when not, and four bytes of operand: takes the flags, of these SYN and ACK, and drops what has SYN alone. That is an
+    // attempt to connect; the last step of one that was begun before, and whatever is sent over a connection, passes.
+    private static readonly (ushort Code, byte Holds, byte HoldsNot, uint Operand)[] NoAttempts =
+    [
+        (0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, uint.MaxValue),
+    ];
 
     private readonly ConcurrentBag<Socket> _sockets = [];
 
@@ -39,27 +48,47 @@ internal sealed class ListenSockets
         if (OperatingSystem.IsLinux())
         {
             foreach (var socket in _sockets)
-                HearNothing(socket);
+                TakeNoMore(socket);
             await Task.Delay(Accepting, TimeProvider.System).ConfigureAwait(false);
+            // A busy machine is slow to accept.
+            for (var began = TimeProvider.System.GetTimestamp(); _sockets.Any(IsAwaited) && TimeProvider.System.GetElapsedTime(began) < AcceptingMax;)
+                await Task.Delay(Accepting, TimeProvider.System).ConfigureAwait(false);
         }
         foreach (var socket in _sockets)
             socket.Dispose();
         await Task.Delay(Arriving, TimeProvider.System).ConfigureAwait(false);
     }
 
-    /// <summary>Drops whatever is sent to the socket itself: attempts to connect, not what is sent over connections that were taken before.</summary>
-    private static void HearNothing(Socket socket)
+    /// <summary>Whether somebody is connected to it that the server has not accepted yet: of a listening socket, tcpi_unacked of tcp(7)'s struct tcp_info.</summary>
+    private static bool IsAwaited(Socket socket)
     {
-        // One instruction of classic BPF: return 0, keep nothing of the packet.
-        var instruction = Marshal.AllocHGlobal(8);
+        Span<byte> info = stackalloc byte[28];
         try
         {
-            Marshal.WriteInt64(instruction, 0x06);
+            return socket.GetRawSocketOption(TcpLevel, TcpInfo, info) == info.Length && BinaryPrimitives.ReadUInt32LittleEndian(info[24..]) > 0;
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Drops attempts to connect.</summary>
+    private static void TakeNoMore(Socket socket)
+    {
+        var instructions = Marshal.AllocHGlobal(8 * NoAttempts.Length);
+        try
+        {
+            for (var i = 0; i < NoAttempts.Length; i++)
+            {
+                var (code, holds, holdsNot, operand) = NoAttempts[i];
+                Marshal.WriteInt64(instructions, 8 * i, unchecked((long)((ulong)operand << 32 | (ulong)holdsNot << 24 | (ulong)holds << 16 | code)));
+            }
             // struct sock_fprog: how many instructions, and where.
             Span<byte> program = stackalloc byte[16];
             program.Clear();
-            BinaryPrimitives.WriteUInt16LittleEndian(program, 1);
-            BinaryPrimitives.WriteInt64LittleEndian(program[8..], instruction);
+            BinaryPrimitives.WriteUInt16LittleEndian(program, (ushort)NoAttempts.Length);
+            BinaryPrimitives.WriteInt64LittleEndian(program[8..], instructions);
             socket.SetRawSocketOption(SocketLevel, AttachFilter, program);
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
@@ -68,7 +97,7 @@ internal sealed class ListenSockets
         }
         finally
         {
-            Marshal.FreeHGlobal(instruction);
+            Marshal.FreeHGlobal(instructions);
         }
     }
 }

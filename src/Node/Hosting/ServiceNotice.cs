@@ -13,6 +13,9 @@ internal static class ServiceNotice
     public const string Ready = "READY=1";
     public const string Stopping = "STOPPING=1";
 
+    /// <summary>That it stops, and how long that may take: systemd waits at least so long, whatever <c>TimeoutStopSec</c> says.</summary>
+    public static void SendStopping(TimeSpan longest) => Send(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{Stopping}\nEXTEND_TIMEOUT_USEC={(long)longest.TotalMicroseconds}"));
+
     public static void Send(string state)
     {
         if (Environment.GetEnvironmentVariable(Variable) is not { Length: > 1 } address || address[0] is not ('/' or '@'))

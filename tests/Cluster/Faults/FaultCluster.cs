@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using System.Net.Http.Json;
 using System.Text.RegularExpressions;
@@ -11,8 +12,13 @@ internal sealed partial class FaultCluster : IAsyncDisposable
 {
     public const string Dataset = "reports";
 
-    /// <summary>Promises news each minute, and has some once.</summary>
-    public const string Quiet = "quiet";
+    /// <summary>Datasets whose ids begin so promise news each minute, and have some once, each a little later than the one before.</summary>
+    public const string Quiet = "quiet-";
+
+    public const int QuietCount = 10;
+
+    // Their silences fall due one after another over twice this times their number, so that a fault comes in between.
+    private static readonly TimeSpan BetweenQuiet = TimeSpan.FromMilliseconds(500);
 
     private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("gongzhi-faults-");
     private readonly Namespace? _apart;
@@ -36,7 +42,8 @@ internal sealed partial class FaultCluster : IAsyncDisposable
 
     private static string CurrentProgram => Path.Combine(AppContext.BaseDirectory, "gongzhi.dll");
 
-    public List<RunningNode> Machines { get; } = [];
+    /// <summary>Those that clients ask: another list after each change, since they look while it changes.</summary>
+    public ImmutableList<RunningNode> Machines { get; set; } = [];
 
     /// <summary>The one in a network namespace of its own, where there is one.</summary>
     public RunningNode? Apart { get; private set; }
@@ -57,10 +64,15 @@ internal sealed partial class FaultCluster : IAsyncDisposable
             for (var i = 0; i < 3; i++)
                 await cluster.AddAsync(apartFromOthers: apart is not null && i == 2);
             await cluster.Machines[0].DefineAsync(Dataset, personal: false, ("v", "string"));
-            using var quiet = await cluster.Machines[0].Http.PutAsJsonAsync("/api/v1/datasets/" + Quiet, new { title = new { en = Quiet }, owner = "node", expectedEvery = "PT1M", schema = new { fields = new[] { new { name = "v", type = "string" } } } });
-            Assert.True(quiet.IsSuccessStatusCode, await quiet.Content.ReadAsStringAsync());
-            using var news = new StringContent("v\nonce\n", null, "text/csv");
-            Assert.Equal(201, (await cluster.Machines[0].ContributeAsync(Quiet, news)).Status);
+            for (var i = 0; i < QuietCount; i++)
+            {
+                var id = string.Create(CultureInfo.InvariantCulture, $"{Quiet}{i}");
+                using var quiet = await cluster.Machines[0].Http.PutAsJsonAsync("/api/v1/datasets/" + id, new { title = new { en = id }, owner = "node", expectedEvery = "PT1M", schema = new { fields = new[] { new { name = "v", type = "string" } } } });
+                Assert.True(quiet.IsSuccessStatusCode, await quiet.Content.ReadAsStringAsync());
+                using var news = new StringContent("v\nonce\n", null, "text/csv");
+                Assert.Equal(201, (await cluster.Machines[0].ContributeAsync(id, news)).Status);
+                await Task.Delay(BetweenQuiet, TimeProvider.System);
+            }
             return cluster;
         }
         catch
@@ -77,9 +89,10 @@ internal sealed partial class FaultCluster : IAsyncDisposable
     public async Task ReplaceAsync(RunningNode old)
     {
         var (number, port) = (_numbers[old], old.Http.BaseAddress!.Port);
-        Machines.Remove(old);
+        Machines = Machines.Remove(old);
         await old.TerminateAsync();
         Assert.Equal(0, await old.ExitAsync().WaitAsync(TimeSpan.FromSeconds(60)));
+        _numbers.Remove(old);
         old.Dispose();
         Program = CurrentProgram;
         await StartMachineAsync(number, port, apartFromOthers: false);
@@ -107,7 +120,7 @@ internal sealed partial class FaultCluster : IAsyncDisposable
             node.Dispose();
             throw;
         }
-        Machines.Add(node);
+        Machines = Machines.Add(node);
         _numbers.Add(node, number);
         if (apartFromOthers)
             Apart = node;
@@ -165,7 +178,8 @@ internal sealed partial class FaultCluster : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var machine in Machines)
+        // Also those that were taken out of turn, frozen perhaps.
+        foreach (var machine in _numbers.Keys)
             machine.Dispose();
         await Postgres.DisposeAsync();
         _authority?.Dispose();

@@ -22,7 +22,7 @@ internal sealed class SteadyLoad : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly List<Task> _clients = [];
     private readonly ConcurrentQueue<string> _faults = new();
-    private long _acknowledged, _reads, _longest;
+    private long _acknowledged, _reads, _longest, _longestReading;
 
     /// <param name="cluster">Whose machines are asked.</param>
     /// <param name="writers">How many clients report.</param>
@@ -46,9 +46,16 @@ internal sealed class SteadyLoad : IAsyncDisposable
     /// <summary>The longest that one client waited for one acknowledgement since <see cref="Forget"/>.</summary>
     public TimeSpan LongestPause => TimeSpan.FromTicks(Interlocked.Read(ref _longest));
 
-    public void Forget() => Interlocked.Exchange(ref _longest, 0);
+    /// <summary>The longest that one reader waited for one answer since <see cref="Forget"/>, asked again elsewhere until it came.</summary>
+    public TimeSpan LongestReading => TimeSpan.FromTicks(Interlocked.Read(ref _longestReading));
 
-    /// <summary>Waits until so many more are acknowledged, and no client has been waiting since before.</summary>
+    public void Forget()
+    {
+        Interlocked.Exchange(ref _longest, 0);
+        Interlocked.Exchange(ref _longestReading, 0);
+    }
+
+    /// <summary>Waits until so many more are acknowledged.</summary>
     public async Task MoreAsync(int count, TimeSpan limit)
     {
         var clock = TimeProvider.System;
@@ -115,16 +122,14 @@ internal sealed class SteadyLoad : IAsyncDisposable
             }
             Acknowledged.Add(value);
             Interlocked.Increment(ref _acknowledged);
-            var took = clock.GetElapsedTime(began).Ticks;
-            for (long seen; took > (seen = Interlocked.Read(ref _longest)) && Interlocked.CompareExchange(ref _longest, took, seen) != seen;)
-            {
-            }
+            Raise(ref _longest, clock.GetElapsedTime(began).Ticks);
         }
     }
 
     private async Task ReadAsync(int number)
     {
         await Task.Yield();
+        var asked = TimeProvider.System.GetTimestamp();
         for (var i = 0; !_stop.IsCancellationRequested && _faults.IsEmpty; i++)
         {
             var machine = Pick(number + i);
@@ -143,6 +148,8 @@ internal sealed class SteadyLoad : IAsyncDisposable
                 {
                     var shown = long.Parse(text.Split("\r\n", StringSplitOptions.RemoveEmptyEntries)[1].Trim('"'), CultureInfo.InvariantCulture);
                     Interlocked.Increment(ref _reads);
+                    Raise(ref _longestReading, TimeProvider.System.GetElapsedTime(asked).Ticks);
+                    asked = TimeProvider.System.GetTimestamp();
                     if (shown < before)
                         _faults.Enqueue($"A machine showed {shown} records when {before} had been acknowledged before it was asked.");
                 }
@@ -160,11 +167,18 @@ internal sealed class SteadyLoad : IAsyncDisposable
         }
     }
 
+    private static void Raise(ref long highest, long value)
+    {
+        for (long seen; value > (seen = Interlocked.Read(ref highest)) && Interlocked.CompareExchange(ref highest, value, seen) != seen;)
+        {
+        }
+    }
+
     private HttpClient Pick(int number)
     {
         if (_through is not null)
             return _through;
-        var machines = _cluster.Machines.ToList();
+        var machines = _cluster.Machines;
         return machines[number % machines.Count].Http;
     }
 }
