@@ -126,7 +126,7 @@ public sealed class Compaction : IAsyncDisposable
     {
         // A row may have been superseded while the file was written, so this is looked up here.
         var number = RecordStore.InsertSegment(scope, dataset, merged);
-        var links = new List<(byte[] Batch, long First, long Rows)>();
+        var links = new List<RowRun>();
         var replaced = false;
         foreach (var segment in due)
         {
@@ -136,7 +136,7 @@ public sealed class Compaction : IAsyncDisposable
             delete.Set("@name", segment.Name);
             replaced |= (long)(delete.ExecuteScalar() ?? throw new InvalidOperationException("A segment changed while it was merged; what is due is looked up again later.")) != 0;
         }
-        Link(scope, number, links);
+        RowRuns.Link(scope, number, Joined(links));
         if (replaced)
         {
             using var mark = scope.Command("UPDATE segment SET has_replaced = 1 WHERE number = @number");
@@ -149,48 +149,29 @@ public sealed class Compaction : IAsyncDisposable
         scope.AfterCommit(() => _store.Uses.Discard(due));
     }
 
-    private static List<(byte[] Batch, long First, long Rows)> TakeLinks(WriteScope scope, long segment)
+    private static List<RowRun> TakeLinks(WriteScope scope, long segment)
     {
-        var links = new List<(byte[], long, long)>();
+        var links = new List<RowRun>();
         using var command = scope.Command("DELETE FROM segment_batch WHERE segment = @segment RETURNING batch, first_ordinal, rows");
         command.Set("@segment", segment);
         using var reader = command.ExecuteReader();
         while (reader.Read())
-            links.Add(((byte[])reader[0], reader.GetInt64(1), reader.GetInt64(2)));
+            links.Add(new(RecordId.FromBytes((byte[])reader[0]), reader.GetInt64(1), reader.GetInt64(2)));
         return links;
     }
 
-    /// <summary>Links the batches to the merged segment; runs of one batch that now lie together become one.</summary>
-    private static void Link(WriteScope scope, long segment, List<(byte[] Batch, long First, long Rows)> links)
+    /// <summary>Runs of one batch that now lie together become one.</summary>
+    private static List<RowRun> Joined(List<RowRun> links)
     {
-        using var insert = scope.Command("INSERT INTO segment_batch(batch, first_ordinal, segment, rows) VALUES (@batch, @first, @segment, @rows)");
-        insert.Set("@segment", segment);
-        var batch = insert.Parameter("@batch");
-        var first = insert.Parameter("@first");
-        var rows = insert.Parameter("@rows");
-        foreach (var group in links.GroupBy(l => RecordId.FromBytes(l.Batch)).OrderBy(g => g.Key))
+        var joined = new List<RowRun>(links.Count);
+        foreach (var link in links.OrderBy(l => l.Batch).ThenBy(l => l.First))
         {
-            (long First, long Rows)? open = null;
-            foreach (var link in group.OrderBy(l => l.First))
-            {
-                if (open is { } before && before.First + before.Rows == link.First)
-                {
-                    open = (before.First, before.Rows + link.Rows);
-                    continue;
-                }
-                Insert(group.Key, open);
-                open = (link.First, link.Rows);
-            }
-            Insert(group.Key, open);
+            if (joined.Count > 0 && joined[^1] is var before && before.Batch == link.Batch && before.First + before.Count == link.First)
+                joined[^1] = before with { Count = before.Count + link.Count };
+            else
+                joined.Add(link);
         }
-
-        void Insert(Guid id, (long First, long Rows)? run)
-        {
-            if (run is not { } whole)
-                return;
-            (batch.Value, first.Value, rows.Value) = (RecordId.Bytes(id), whole.First, whole.Rows);
-            insert.ExecuteNonQuery();
-        }
+        return joined;
     }
 
     private void Look(long dataset)

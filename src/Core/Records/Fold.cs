@@ -83,33 +83,16 @@ public sealed class Fold : IAsyncDisposable
     {
         var kept = ImmutableArray.CreateBuilder<Segment>(segments.Count);
         long moved = 0;
-        using var delete = scope.Command("DELETE FROM tail WHERE dataset = @dataset AND batch = @batch AND ordinal >= @first AND ordinal < @end");
-        delete.Set("@dataset", dataset);
-        var deleteBatch = delete.Parameter("@batch");
-        var deleteFirst = delete.Parameter("@first");
-        var deleteEnd = delete.Parameter("@end");
-        using var link = scope.Command("INSERT INTO segment_batch(batch, first_ordinal, segment, rows) VALUES (@batch, @first, @segment, @rows)");
-        var linkBatch = link.Parameter("@batch");
-        var linkFirst = link.Parameter("@first");
-        var linkSegment = link.Parameter("@segment");
-        var linkRows = link.Parameter("@rows");
         foreach (var (segment, rows) in segments)
         {
+            var runs = Runs(rows).ToList();
             // A correction may have come while the file was written, so this is looked up here.
-            var listed = segment with { HasReplaced = Runs(rows).Any(r => ReplacedRows.Any(scope, dataset, r.Batch, r.First, r.Count)) };
+            var listed = segment with { HasReplaced = RowRuns.AnyReplaced(scope, dataset, runs) };
             var number = RecordStore.InsertSegment(scope, dataset, listed);
-            foreach (var (batch, first, count) in Runs(rows))
-            {
-                deleteBatch.Value = linkBatch.Value = RecordId.Bytes(batch);
-                deleteFirst.Value = linkFirst.Value = first;
-                deleteEnd.Value = first + count;
-                linkSegment.Value = number;
-                linkRows.Value = count;
-                if (delete.ExecuteNonQuery() != count)
-                    throw new InvalidOperationException("The tail changed while it was folded; it is folded again later.");
-                link.ExecuteNonQuery();
-                moved += count;
-            }
+            if (RowRuns.TakeFromTail(scope, dataset, runs) != rows.Count)
+                throw new InvalidOperationException("The tail changed while it was folded; it is folded again later.");
+            RowRuns.Link(scope, number, runs);
+            moved += rows.Count;
             kept.Add(listed with { Number = number });
         }
         long sequence = 0;
@@ -122,14 +105,14 @@ public sealed class Fold : IAsyncDisposable
     }
 
     /// <summary>Runs of consecutive ordinals of one batch; rows come ordered by batch and ordinal.</summary>
-    private static IEnumerable<(Guid Batch, long First, long Count)> Runs(List<TailRow> rows)
+    private static IEnumerable<RowRun> Runs(List<TailRow> rows)
     {
         var start = 0;
         for (var i = 1; i <= rows.Count; i++)
         {
             if (i < rows.Count && rows[i].Batch == rows[start].Batch && rows[i].Ordinal == rows[start].Ordinal + (i - start))
                 continue;
-            yield return (rows[start].Batch, rows[start].Ordinal, i - start);
+            yield return new(rows[start].Batch, rows[start].Ordinal, i - start);
             start = i;
         }
     }

@@ -47,6 +47,20 @@ internal static class ReplacedRows
     {
         if (superseded.Count == 0)
             return Replacements.None;
+        var rows = scope.Store.IsFar ? InsertTogether(scope, dataset, superseded) : InsertEach(scope, dataset, superseded);
+        var segments = scope.Store.IsFar ? HoldingTogether(scope, rows) : Holding(scope, rows);
+        using var mark = scope.Command("UPDATE segment SET has_replaced = 1 WHERE number = @number AND has_replaced = 0");
+        var number = mark.Parameter("@number");
+        foreach (var segment in segments)
+        {
+            number.Value = segment;
+            mark.ExecuteNonQuery();
+        }
+        return new(rows, segments);
+    }
+
+    private static List<ReplacedRow> InsertEach(WriteScope scope, long dataset, IReadOnlyList<Supersession> superseded)
+    {
         var rows = new List<ReplacedRow>(superseded.Count);
         using var insert = scope.Command("INSERT INTO replaced(dataset, batch, ordinal, by_record) VALUES (@dataset, @batch, @ordinal, @by) ON CONFLICT DO NOTHING");
         insert.Set("@dataset", dataset);
@@ -63,26 +77,54 @@ internal static class ReplacedRows
                 throw new NotCurrentException(one.Record);
             rows.Add(new(batch, ordinal));
         }
-        var segments = Holding(scope, rows);
-        using var mark = scope.Command("UPDATE segment SET has_replaced = 1 WHERE number = @number AND has_replaced = 0");
-        var number = mark.Parameter("@number");
-        foreach (var segment in segments)
-        {
-            number.Value = segment;
-            mark.ExecuteNonQuery();
-        }
-        return new(rows, segments);
+        return rows;
     }
 
-    /// <summary>Whether any of these rows is superseded; for a fold, which takes them to a new segment.</summary>
-    public static bool Any(WriteScope scope, long dataset, Guid batch, long first, long count)
+    /// <summary>Likewise in one statement for many, where each would be a way to a server and back.</summary>
+    private static List<ReplacedRow> InsertTogether(WriteScope scope, long dataset, IReadOnlyList<Supersession> superseded)
     {
-        using var command = scope.Command("SELECT EXISTS (SELECT 1 FROM replaced WHERE dataset = @dataset AND batch = @batch AND ordinal >= @first AND ordinal < @end)");
-        command.Set("@dataset", dataset);
-        command.Set("@batch", RecordId.Bytes(batch));
-        command.Set("@first", first);
-        command.Set("@end", first + count);
-        return command.IsTrue();
+        var rows = new List<ReplacedRow>(superseded.Count);
+        foreach (var some in superseded.OrderBy(s => s.Record).Chunk(AtOnce))
+        {
+            var split = Array.ConvertAll(some, s => RecordId.TrySplit(s.Record, out var batch, out var ordinal) ? new ReplacedRow(batch, ordinal) : throw new ArgumentException("Not the id of a record.", nameof(superseded)));
+            using var insert = scope.Command("""
+                INSERT INTO replaced(dataset, batch, ordinal, by_record) SELECT @dataset, batch, ordinal, by FROM unnest(@batches, @ordinals, @by) r(batch, ordinal, by) ON CONFLICT DO NOTHING RETURNING batch, ordinal
+                """);
+            insert.Set("@dataset", dataset).Set("@batches", Array.ConvertAll(split, r => RecordId.Bytes(r.Batch))).Set("@ordinals", Array.ConvertAll(split, r => (long)r.Ordinal)).Set("@by", Array.ConvertAll(some, s => RecordId.Bytes(s.By)));
+            var inserted = new HashSet<ReplacedRow>(some.Length);
+            using (var reader = insert.ExecuteReader())
+            {
+                while (reader.Read())
+                    inserted.Add(new(RecordId.FromBytes((byte[])reader[0]), (uint)reader.GetInt64(1)));
+            }
+            // Each took its own place; whoever found it taken, by an earlier commit or by another of these, is named.
+            for (var i = 0; i < split.Length; i++)
+            {
+                if (!inserted.Remove(split[i]))
+                    throw new NotCurrentException(some[i].Record);
+            }
+            rows.AddRange(split);
+        }
+        return rows;
+    }
+
+
+    private const int AtOnce = 50_000;
+
+    private static HashSet<long> HoldingTogether(WriteScope scope, IReadOnlyCollection<ReplacedRow> rows)
+    {
+        var found = new HashSet<long>();
+        foreach (var some in rows.Chunk(AtOnce))
+        {
+            using var command = scope.Command("""
+                SELECT DISTINCT l.segment FROM unnest(@batches, @ordinals) r(batch, ordinal) CROSS JOIN LATERAL
+                    (SELECT segment, first_ordinal, rows FROM segment_batch WHERE batch = r.batch AND first_ordinal <= r.ordinal ORDER BY first_ordinal DESC LIMIT 1) l WHERE r.ordinal < l.first_ordinal + l.rows
+                """);
+            using var reader = command.Set("@batches", Array.ConvertAll(some, r => RecordId.Bytes(r.Batch))).Set("@ordinals", Array.ConvertAll(some, r => (long)r.Ordinal)).ExecuteReader();
+            while (reader.Read())
+                found.Add(reader.GetInt64(0));
+        }
+        return found;
     }
 
     /// <summary>The segments that hold any of the rows.</summary>
