@@ -99,7 +99,7 @@ public sealed class BackupTests : IDisposable
         }
         Assert.True(killed > 0);
         // As if it had ended between its last two steps.
-        await File.WriteAllTextAsync(Path.Combine(At("new"), "restoring"), Path.GetFileName(Directory.GetDirectories(Path.Combine(backups, "backups"))[^1]), Stop);
+        await File.WriteAllTextAsync(Path.Combine(At("new"), "restoring"), Path.GetFileName(Directory.GetDirectories(Path.Combine(backups, "backups")).Order(StringComparer.Ordinal).Last()), Stop);
         (await Shell.RunAsync("gongzhi", Sealed(), Restore(backups, "new"))).Demand();
         Assert.False(File.Exists(Path.Combine(At("new"), "restoring")));
         (await Shell.RunAsync("gongzhi", [], "admin", "check", "--data", At("new"), "--key", await KeyAsync(node))).Demand();

@@ -101,16 +101,16 @@ internal static class ServeCommand
             await Console.Error.WriteLineAsync(Say.In($"The node could not join its cluster: {e.Message}", "节点未能加入集群：" + e.Message)).ConfigureAwait(false);
             return ExitCode.Unavailable;
         }
-        catch (Exception e) when (e is StoreUnavailableException or TimeoutException || StoreFaults.IsUnavailable(e))
-        {
-            // A database that is away for a moment, or that another machine holds up: a further start may find it.
-            await Console.Error.WriteLineAsync(Say.In($"The node cannot start while its database does not answer: {e.GetBaseException().Message}", "节点无法启动，数据库没有应答：" + e.GetBaseException().Message)).ConfigureAwait(false);
-            return ExitCode.Unavailable;
-        }
         catch (IOException e)
         {
             // An address in use, a disk that is gone.
             await Console.Error.WriteLineAsync(Say.In(e.Message, "节点无法启动：" + e.Message)).ConfigureAwait(false);
+            return ExitCode.Unavailable;
+        }
+        catch (Exception e) when (e is StoreUnavailableException or TimeoutException || StoreFaults.IsUnavailable(e))
+        {
+            // A database that is away for a moment, or that another machine holds up: a further start may find it.
+            await Console.Error.WriteLineAsync(Say.In($"The node cannot start while its database does not answer: {e.GetBaseException().Message}", "节点无法启动，数据库没有应答：" + e.GetBaseException().Message)).ConfigureAwait(false);
             return ExitCode.Unavailable;
         }
     }

@@ -162,6 +162,27 @@ public sealed partial class KeyIndex(World world, NodeWriter writer, RecordStore
     internal void InsertTail(WriteScope scope, long dataset, IEnumerable<KeyEntry> entries)
     {
         var sequence = NextSequence(scope, dataset);
+        if (scope.Store.IsFar)
+            InsertTogether(scope, dataset, sequence, [.. entries]);
+        else
+            InsertEach(scope, dataset, sequence, entries);
+        scope.Tell(FeedTopic.Keys, dataset, sequence, 0);
+        scope.AfterCommit(() => Change(dataset, sequence, null, []));
+    }
+
+    /// <summary>One statement, where each would be a way to a server and back under the writer's lock.</summary>
+    private static void InsertTogether(WriteScope scope, long dataset, long sequence, KeyEntry[] entries)
+    {
+        using var insert = scope.Command("""
+            INSERT INTO key_tail(dataset, hash, batch, ordinal, sequence) SELECT @dataset, hash, batch, ordinal, @sequence FROM unnest(@hashes, @batches, @ordinals) r(hash, batch, ordinal)
+            """);
+        insert.Set("@dataset", dataset).Set("@sequence", sequence).Set("@hashes", Array.ConvertAll(entries, e => Bytes(e.Hash)))
+            .Set("@batches", Array.ConvertAll(entries, e => RecordId.Bytes(e.Batch))).Set("@ordinals", Array.ConvertAll(entries, e => (long)e.Ordinal));
+        insert.ExecuteNonQuery();
+    }
+
+    private static void InsertEach(WriteScope scope, long dataset, long sequence, IEnumerable<KeyEntry> entries)
+    {
         using var insert = scope.Command("INSERT INTO key_tail(dataset, hash, batch, ordinal, sequence) VALUES (@dataset, @hash, @batch, @ordinal, @sequence)");
         insert.Set("@dataset", dataset);
         insert.Set("@sequence", sequence);
@@ -173,8 +194,6 @@ public sealed partial class KeyIndex(World world, NodeWriter writer, RecordStore
             (hash.Value, batch.Value, ordinal.Value) = (Bytes(entry.Hash), RecordId.Bytes(entry.Batch), (long)entry.Ordinal);
             insert.ExecuteNonQuery();
         }
-        scope.Tell(FeedTopic.Keys, dataset, sequence, 0);
-        scope.AfterCommit(() => Change(dataset, sequence, null, []));
     }
 
     /// <summary>Runs in SQL that were listed after a commit; inside a transaction also those that the same group has just listed.</summary>
